@@ -1,0 +1,114 @@
+"""What players minimise: pure functions of tensors, in nats.
+
+Log-likelihoods and divergences are summed over the dimensions of one example and returned per
+example, shape (B,), with all their constants; losses average them over the batch. Functions take
+logits where a sigmoid would saturate. Sources: Kingma & Welling 2014 (ELBO, reparameterisation,
+closed-form KL); Higgins et al. 2017 (beta); Goodfellow et al. 2014 (adversarial losses).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from belamy.errors import InputError
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+def reparameterise(mean: Tensor, log_variance: Tensor, noise) -> Tensor:
+    """Draw z = mean + std * eps, eps ~ N(0, I), so that gradients reach mean and log_variance.
+
+    Args:
+        mean, log_variance: (B, q).
+        noise: the draws of the step (``belamy.game.Noise``).
+    """
+    return mean + torch.exp(0.5 * log_variance) * noise.normal(*mean.shape).to(mean)
+
+
+def bernoulli_log_likelihood(x: Tensor, logits: Tensor) -> Tensor:
+    """log p(x) of independent Bernoulli pixels: (B, ...) in [0, 1], logits alike -> (B,).
+
+    For x strictly between 0 and 1 this is the expected log-likelihood of a coin flip per pixel,
+    not a density on [0, 1].
+
+    Raises:
+        InputError: shapes differ.
+    """
+    _same_shape(x, logits)
+    cost = F.binary_cross_entropy_with_logits(logits, x.to(logits.dtype), reduction="none")
+    return -_sum_example(cost)
+
+
+def gaussian_log_likelihood(x: Tensor, mean: Tensor, log_variance: Tensor | float) -> Tensor:
+    """log p(x) of independent Gaussians: x, mean (B, ...) -> (B,).
+
+    Args:
+        log_variance: one number or tensor for all pixels, or anything that broadcasts to x.
+
+    Raises:
+        InputError: shapes of x and mean differ.
+    """
+    _same_shape(x, mean)
+    log_variance = torch.as_tensor(log_variance, dtype=mean.dtype, device=mean.device)
+    cost = LOG_2PI + log_variance + (x - mean).square() * torch.exp(-log_variance)
+    return -0.5 * _sum_example(cost.expand_as(x))
+
+
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, diag exp(log_variance)) || N(0, I)): (B, q) -> (B,), never negative."""
+    return 0.5 * (mean.square() + torch.expm1(log_variance) - log_variance).sum(1)
+
+
+def negative_elbo(nets, batch, noise, beta: float = 1.0) -> dict[str, Tensor]:
+    """The VAE's loss with a Bernoulli decoder, from logits: -E[log p(x|z)] + beta KL.
+
+    Nets: ``encoder`` x -> (mean, log_variance), each (B, q); ``decoder`` z -> logits like x.
+    """
+    mean, log_variance = nets.encoder(batch.x)
+    logits = nets.decoder(reparameterise(mean, log_variance, noise))
+    return {
+        "reconstruction": -bernoulli_log_likelihood(batch.x, logits).mean(),
+        "kl": beta * kl_to_standard_normal(mean, log_variance).mean(),
+    }
+
+
+def gaussian_negative_elbo(nets, batch, noise, beta: float = 1.0) -> dict[str, Tensor]:
+    """The VAE's loss with a Gaussian decoder of one shared variance.
+
+    Nets: ``encoder`` as above; ``decoder`` z -> logits of the mean; ``spread``, a
+    ``nets.SharedLogVariance`` that says how far pixels stray from it, learnt or fixed.
+    """
+    mean, log_variance = nets.encoder(batch.x)
+    x_mean = torch.sigmoid(nets.decoder(reparameterise(mean, log_variance, noise)))
+    return {
+        "reconstruction": -gaussian_log_likelihood(batch.x, x_mean, nets.spread()).mean(),
+        "kl": beta * kl_to_standard_normal(mean, log_variance).mean(),
+    }
+
+
+def discriminator_loss(nets, batch, noise) -> dict[str, Tensor]:
+    """-E[log D(x)] - E[log(1 - D(G(z)))]: nets ``discriminator`` x -> logits, ``generator``."""
+    z = noise.normal(len(batch), nets.generator.latent_dim)
+    real, fake = nets.discriminator(batch.x), nets.discriminator(nets.generator(z))
+    return {"real": F.softplus(-real).mean(), "fake": F.softplus(fake).mean()}
+
+
+def generator_loss(nets, batch, noise) -> Tensor:
+    """The generator's non-saturating loss, -E[log D(G(z))]."""
+    z = noise.normal(len(batch), nets.generator.latent_dim)
+    return F.softplus(-nets.discriminator(nets.generator(z))).mean()
+
+
+def _sum_example(values: Tensor) -> Tensor:
+    # At least float32: under autocast the addends may be bfloat16.
+    return values.flatten(1).sum(1, dtype=torch.promote_types(values.dtype, torch.float32))
+
+
+def _same_shape(x: Tensor, prediction: Tensor) -> None:
+    if x.shape != prediction.shape:  # torch would broadcast (N, 1) against (N,)
+        raise InputError(
+            f"data of shape {tuple(x.shape)} against a prediction of shape "
+            f"{tuple(prediction.shape)}: give both the same shape"
+        )

@@ -1,0 +1,260 @@
+"""Networks of the papers, sized by arguments.
+
+Images are float (B, C, H, W) in [0, 1]; decoders return logits of that shape; generators return
+images; discriminators and critics return one number an image, (B,). Features are flattened in
+their memory order (H, W, C), which costs no copy in the channels_last layout that ``fit`` uses.
+Sources: Jlidi & Kovacs (two 4x4 stride-2 convolutions of 32 and 64 channels; a discriminator of
+two convolutions and a fully connected layer); Radford et al. 2016 (DCGAN).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from belamy.errors import InputError
+
+Posterior = tuple[Tensor, Tensor]
+
+
+class ConvEncoder(nn.Module):
+    """Images to the mean and log-variance of q(z|x): (B, C, S, S) -> two of (B, q).
+
+    Args:
+        size: side S of the images, divisible by 2 for every convolution.
+        widths: channels of the 4x4 stride-2 convolutions, each of which halves the side.
+
+    Raises:
+        InputError: sizes that do not fit, here or in ``forward``.
+    """
+
+    def __init__(
+        self, size: int, latent_dim: int, channels: int = 3, widths: Sequence[int] = (32, 64)
+    ) -> None:
+        super().__init__()
+        side = _check_sizes(size, len(widths), latent_dim)
+        self.shape, self.latent_dim = (channels, size, size), latent_dim
+        steps = zip((channels, *widths), widths)
+        self.convolutions = nn.Sequential(
+            *(layer for a, b in steps for layer in (nn.Conv2d(a, b, 4, 2, 1), _leaky()))
+        )
+        self.head = nn.Linear(widths[-1] * side**2, 2 * latent_dim)
+
+    def forward(self, x: Tensor) -> Posterior:
+        _check_shape(x, self.shape)
+        return _halves(self.head(_flatten(self.convolutions(x))))
+
+
+class ConvDecoder(nn.Module):
+    """The encoder's mirror: latents (B, q) to logits (B, C, S, S)."""
+
+    def __init__(
+        self, size: int, latent_dim: int, channels: int = 3, widths: Sequence[int] = (32, 64)
+    ) -> None:
+        super().__init__()
+        self.side = _check_sizes(size, len(widths), latent_dim)
+        self.latent_dim = latent_dim
+        self.head = nn.Linear(latent_dim, widths[-1] * self.side**2)
+        layers: list[nn.Module] = [_leaky()]
+        for a, b in zip(widths[::-1], (*widths[-2::-1], channels)):
+            layers += [nn.ConvTranspose2d(a, b, 4, 2, 1), _leaky()]
+        self.convolutions = nn.Sequential(*layers[:-1])  # the last layer gives logits
+
+    def forward(self, z: Tensor) -> Tensor:
+        _check_shape(z, (self.latent_dim,))
+        return self.convolutions(_unflatten(self.head(z), self.side))
+
+
+class MLP(nn.Sequential):
+    """A multilayer perceptron: rows (B, sizes[0]) to (B, sizes[-1]), Tanh between layers."""
+
+    def __init__(self, *sizes: int, activation: type[nn.Module] = nn.Tanh) -> None:
+        layers: list[nn.Module] = []
+        for a, b in zip(sizes, sizes[1:]):
+            layers += [nn.Linear(a, b), activation()]
+        super().__init__(*layers[:-1])
+
+
+class MLPEncoder(nn.Module):
+    """Images of any shape to mean and log-variance of q(z|x), through dense layers."""
+
+    def __init__(self, shape: Sequence[int], latent_dim: int, hidden: Sequence[int] = (200, 200)):
+        super().__init__()
+        self.shape, self.latent_dim = tuple(shape), latent_dim
+        _check_sizes(1, 0, latent_dim)
+        self.mlp = MLP(_count(shape), *hidden, 2 * latent_dim)
+
+    def forward(self, x: Tensor) -> Posterior:
+        _check_shape(x, self.shape)
+        return _halves(self.mlp(x.flatten(1)))
+
+
+class MLPDecoder(nn.Module):
+    """Latents (B, q) to logits of any shape, through dense layers."""
+
+    def __init__(self, shape: Sequence[int], latent_dim: int, hidden: Sequence[int] = (200, 200)):
+        super().__init__()
+        self.shape, self.latent_dim = tuple(shape), latent_dim
+        _check_sizes(1, 0, latent_dim)
+        self.mlp = MLP(latent_dim, *hidden, _count(shape))
+
+    def forward(self, z: Tensor) -> Tensor:
+        _check_shape(z, (self.latent_dim,))
+        return self.mlp(z).unflatten(1, self.shape)
+
+
+class SharedLogVariance(nn.Module):
+    """One log-variance for all pixels, learnt unless ``learnt=False``; called without arguments."""
+
+    def __init__(self, start: float = 0.0, learnt: bool = True) -> None:
+        super().__init__()
+        self.start = start
+        value = torch.tensor(float(start))
+        if learnt:
+            self.value = nn.Parameter(value)
+        else:
+            self.register_buffer("value", value)
+
+    def reset_parameters(self) -> None:
+        nn.init.constant_(self.value, self.start)
+
+    def forward(self) -> Tensor:
+        return self.value
+
+
+class Generator(nn.Module):
+    """DCGAN's generator: latents (B, q) to images (B, C, S, S) in [0, 1].
+
+    A linear layer makes a 4x4 map, fractionally strided convolutions double it up to the size,
+    with batch normalisation and ReLU between; (tanh + 1) / 2 at the end. Weights start as
+    N(0, 0.02), as in the paper.
+
+    Args:
+        size: 16, 32, 64, 128, ...
+        width: channels of the last hidden map; each map before has twice as many.
+    """
+
+    def __init__(self, size: int, latent_dim: int = 100, channels: int = 3, width: int = 64):
+        super().__init__()
+        doublings = _doublings(size)
+        _check_sizes(size, doublings, latent_dim)
+        self.latent_dim = latent_dim
+        widths = [width * 2**k for k in reversed(range(doublings))]
+        self.head = nn.Linear(latent_dim, widths[0] * 16, bias=False)
+        layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)]
+        for a, b in zip(widths, widths[1:]):
+            layers += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b)]
+            layers += [nn.ReLU(inplace=True)]
+        layers += [nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1, bias=False)]
+        self.convolutions = nn.Sequential(*layers)
+
+    def reset_parameters(self) -> None:
+        _dcgan_weights(self)
+
+    def forward(self, z: Tensor) -> Tensor:
+        _check_shape(z, (self.latent_dim,))
+        return torch.sigmoid(2 * self.convolutions(_unflatten(self.head(z), 4)))  # (tanh + 1) / 2
+
+
+class Discriminator(nn.Module):
+    """DCGAN's discriminator: images (B, C, S, S) in [0, 1] to logits (B,), large for real.
+
+    Strided 4x4 convolutions with LeakyReLU(0.2) and batch normalisation, then one linear layer.
+
+    Args:
+        layers: number of convolutions; by default as many as bring the side to 4 (DCGAN); the
+            portrait study has 2.
+        normalise: "inner" normalises all but the first layer (DCGAN), "all" also the first (the
+            portrait study), "none" nothing (a critic).
+    """
+
+    def __init__(
+        self,
+        size: int,
+        channels: int = 3,
+        width: int = 64,
+        layers: int | None = None,
+        normalise: str = "inner",
+    ) -> None:
+        super().__init__()
+        if normalise not in ("none", "inner", "all"):
+            raise InputError(f"normalise={normalise!r} is not one of 'none', 'inner', 'all'")
+        layers = layers or _doublings(size)
+        side = _check_sizes(size, layers, 1)
+        self.shape = (channels, size, size)
+        widths = [channels, *(width * 2**k for k in range(layers))]
+        stack: list[nn.Module] = []
+        for k, (a, b) in enumerate(zip(widths, widths[1:])):
+            norm = normalise == "all" or (normalise == "inner" and k > 0)
+            stack += [nn.Conv2d(a, b, 4, 2, 1, bias=not norm)]
+            stack += [nn.BatchNorm2d(b)] if norm else []
+            stack += [_leaky()]
+        self.convolutions = nn.Sequential(*stack)
+        self.head = nn.Linear(widths[-1] * side**2, 1)
+
+    def reset_parameters(self) -> None:
+        _dcgan_weights(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        _check_shape(x, self.shape)
+        return self.head(_flatten(self.convolutions(2 * x - 1))).squeeze(1)
+
+
+class Critic(Discriminator):
+    """A discriminator without normalisation, whose numbers are no logits: for Wasserstein games."""
+
+    def __init__(self, size: int, channels: int = 3, width: int = 64, layers: int | None = None):
+        super().__init__(size, channels, width, layers, normalise="none")
+
+
+def _leaky() -> nn.Module:
+    return nn.LeakyReLU(0.2, inplace=True)
+
+
+def _halves(output: Tensor) -> Posterior:
+    mean, log_variance = output.chunk(2, dim=1)
+    return mean, log_variance.clamp(-20, 20)  # exp stays finite whatever the net says
+
+
+def _flatten(maps: Tensor) -> Tensor:
+    return maps.permute(0, 2, 3, 1).flatten(1)
+
+
+def _unflatten(rows: Tensor, side: int) -> Tensor:
+    return rows.unflatten(1, (side, side, -1)).permute(0, 3, 1, 2)
+
+
+def _dcgan_weights(net: nn.Module) -> None:
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            nn.init.normal_(module.weight, 0, 0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1, 0.02)
+            nn.init.zeros_(module.bias)
+
+
+def _count(shape: Sequence[int]) -> int:
+    return int(torch.Size(shape).numel())
+
+
+def _doublings(size: int) -> int:
+    doublings = size.bit_length() - 3
+    if size < 8 or size != 4 * 2**doublings:
+        raise InputError(f"size={size!r} must be 8, 16, 32, 64, 128 or a larger power of two")
+    return doublings
+
+
+def _check_sizes(size: int, halvings: int, latent_dim: int) -> int:
+    """The side that is left after ``halvings``."""
+    if not isinstance(latent_dim, int) or latent_dim < 1:
+        raise InputError(f"latent_dim={latent_dim!r} must be a whole number of at least 1")
+    if not isinstance(size, int) or size < 1 or size % 2**halvings:
+        raise InputError(f"size={size!r} must be divisible by {2**halvings} ({halvings} halvings)")
+    return size // 2**halvings
+
+
+def _check_shape(x: Tensor, shape: tuple[int, ...]) -> None:
+    if tuple(x.shape[1:]) != shape:
+        raise InputError(f"got shape {tuple(x.shape)}; expected (B, {', '.join(map(str, shape))})")

@@ -1,0 +1,129 @@
+"""A grid of papermill runs: resumable, in parallel, gathered into one table.
+
+Each cell of the grid executes a parameterised notebook in a kernel of its own. The notebook's last
+cell hands its numbers to ``report``; they land in one JSON file named after a hash of (parameters,
+code), so an interrupted sweep goes on with what is missing, and changed code starts afresh.
+Kernels are processes, so threads are enough to run several; ``joblib.parallel_config`` sends the
+same sweep to a cluster engine that joblib knows ("dask", say) without a change here.
+"""
+
+import argparse
+import hashlib
+import itertools
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from belamy import runs
+from belamy.errors import BelamyError, InputError
+
+
+class SweepError(BelamyError, RuntimeError):
+    """Some cells of a sweep failed; the others are kept."""
+
+
+def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:
+    """All combinations of the axes' values: ``grid(q=[2, 8], seed=[0, 1])`` has four cells."""
+    if not axes:
+        raise InputError("a grid needs at least one axis, grid(seed=[0, 1]), say")
+    return [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
+
+
+def report(path: str, **values: Any) -> None:
+    """Called by the swept notebook: write its numbers to ``path``, unless that is empty."""
+    if path:
+        temporary = Path(f"{path}.part")
+        temporary.write_text(json.dumps(values))
+        os.replace(temporary, path)
+
+
+def run(
+    notebook: str | Path, cells: list[Mapping[str, Any]], cache: str | Path, workers: int = 2
+) -> pd.DataFrame:
+    """Execute the notebook for every cell that the cache lacks; return one row a cell.
+
+    Args:
+        notebook: has a ``parameters`` cell with the swept names and ``result = ""``.
+        cache: folder of results and executed notebooks.
+        workers: kernels at a time, one thread each.
+
+    Raises:
+        SweepError: cells failed (their notebooks, with tracebacks, are kept); the rest is done.
+    """
+    from joblib import Parallel, delayed
+    from tqdm.auto import tqdm
+
+    notebook, cache = Path(notebook).resolve(), Path(cache).resolve()
+    cache.mkdir(parents=True, exist_ok=True)
+    names = [_key(notebook, cell) for cell in cells]
+    missing = [(n, c) for n, c in zip(names, cells) if not (cache / f"{n}.json").exists()]
+    # One-thread kernels, set once for all: threads of this process share its environment.
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        jobs = (delayed(_execute)(notebook, cache, n, dict(c)) for n, c in missing)
+        done = Parallel(n_jobs=workers, prefer="threads", return_as="generator_unordered")(jobs)
+        failed = [f for f in tqdm(done, total=len(missing), desc=notebook.stem) if f]
+    finally:
+        os.environ.pop("OMP_NUM_THREADS")
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
+    if failed:
+        raise SweepError(f"{len(failed)} of {len(cells)} cells failed: {'; '.join(failed)}")
+    results = [json.loads((cache / f"{name}.json").read_text()) for name in names]
+    return pd.DataFrame([{**cell, **result} for cell, result in zip(cells, results)])
+
+
+def main() -> None:
+    """``python -m belamy.sweep NAME``: run the grid beside the notebook, record its table."""
+    parser = argparse.ArgumentParser(description="sweep chapters/runs/NAME.ipynb over its grid")
+    parser.add_argument("name")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    arguments = parser.parse_args()
+    notebook = runs.notebook_of(arguments.name)
+    axes = json.loads(notebook.with_suffix(".grid.json").read_text())
+    cache = runs.data_dir().parent / ".cache" / "sweeps" / arguments.name
+    started = time.time()
+    table = run(notebook, grid(**axes), cache, arguments.workers)
+    seconds = float(table["seconds"].sum()) if "seconds" in table else time.time() - started
+    os.environ["BELAMY_RECORD"] = runs.commit()
+    first = table.iloc[0]
+    folder = runs.write(
+        arguments.name, parameters=axes, metrics={"cells": len(table)}, seed=0, seconds=seconds,
+        history=table.drop(columns=["data", "checksum"]),
+        data=argparse.Namespace(name=first["data"], checksum=first["checksum"]),
+    )  # fmt: skip
+    print(f"{arguments.name}: {len(table)} cells -> {folder}")
+
+
+def _execute(notebook: Path, cache: Path, name: str, cell: dict[str, Any]) -> str:
+    """Run one cell; return a sentence if it failed, else nothing."""
+    output = cache / f"{name}.ipynb"
+    try:
+        runs.execute(notebook, output, {**cell, "result": str(cache / f"{name}.json")})
+    except Exception as error:  # noqa: BLE001  a kernel can die in many ways; the others go on
+        return f"{cell} ({type(error).__name__}: see {output})"
+    if not (cache / f"{name}.json").exists():
+        return f"{cell} (the notebook never called sweep.report: see {output})"
+    return ""
+
+
+def _key(notebook: Path, cell: Mapping[str, Any]) -> str:
+    code = [
+        "".join(c["source"])
+        for c in json.loads(notebook.read_text())["cells"]
+        if c["cell_type"] == "code"
+    ]
+    library = [path.read_text() for path in sorted(Path(__file__).parent.rglob("*.py"))]
+    text = json.dumps([dict(sorted(cell.items())), code, library])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Networks: shapes, the study's architecture, initialisation, and errors."""
+
+import pytest
+import torch
+from torch import nn
+
+from belamy import nets
+from belamy.errors import InputError
+from belamy.game.randomness import initialise
+
+
+@pytest.mark.parametrize("size, channels", [(28, 1), (32, 3), (64, 3), (128, 3)])
+def test_encoder_and_decoder_mirror_each_other(size, channels):
+    encoder, decoder = nets.ConvEncoder(size, 5, channels), nets.ConvDecoder(size, 5, channels)
+    mean, log_variance = encoder(torch.rand(2, channels, size, size))
+    assert mean.shape == log_variance.shape == (2, 5)
+    assert decoder(mean).shape == (2, channels, size, size)
+
+
+def test_the_study_s_encoder():
+    convolutions = [m for m in nets.ConvEncoder(128, 2).modules() if isinstance(m, nn.Conv2d)]
+    assert [(c.in_channels, c.out_channels) for c in convolutions] == [(3, 32), (32, 64)]
+    assert all(c.kernel_size == (4, 4) and c.stride == (2, 2) for c in convolutions)
+
+
+def test_the_study_s_discriminator_has_two_normalised_convolutions_and_one_dense_layer():
+    net = nets.Discriminator(128, layers=2, normalise="all")
+    kinds = [type(m).__name__ for m in net.modules() if not list(m.children())]
+    assert kinds == ["Conv2d", "BatchNorm2d", "LeakyReLU"] * 2 + ["Linear"]
+    assert net(torch.rand(3, 3, 128, 128)).shape == (3,)
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_generator_makes_images_that_the_discriminator_takes(size):
+    images = nets.Generator(size, 7, width=8)(torch.randn(4, 7))
+    assert images.shape == (4, 3, size, size)
+    assert 0 <= images.min() and images.max() <= 1
+    assert nets.Discriminator(size, width=8)(images).shape == (4,)
+    assert nets.Critic(size, width=8)(images).shape == (4,)
+
+
+def test_a_critic_normalises_nothing():
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in nets.Critic(32, width=8).modules())
+
+
+def test_memory_layout_changes_no_value():
+    net = nets.ConvEncoder(32, 3)
+    x = torch.rand(2, 3, 32, 32)
+    plain = net(x)[0]
+    net.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(net(x.to(memory_format=torch.channels_last))[0], plain)
+
+
+def test_weights_are_a_function_of_seed_and_name_alone():
+    first, second = nets.Generator(32, 4, width=8), nets.Generator(32, 4, width=8)
+    torch.manual_seed(1)
+    state = torch.random.get_rng_state()
+    initialise(first, 3, "generator")
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.manual_seed(2)
+    initialise(second, 3, "generator")
+    pairs = list(zip(first.parameters(), second.parameters()))
+    assert all(torch.equal(a, b) for a, b in pairs)
+    initialise(second, 3, "another")
+    assert not all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_dcgan_weights_are_drawn_as_in_the_paper():
+    net = nets.Generator(64, 100)
+    initialise(net, 0, "g")
+    weights = torch.cat([m.weight.detach().flatten() for m in net.modules() if isinstance(m, nn.ConvTranspose2d)])
+    assert abs(weights.mean()) < 1e-4 and weights.std() == pytest.approx(0.02, rel=0.01)
+
+
+def test_a_wild_log_variance_stays_finite():
+    net = nets.MLPEncoder((1, 2, 2), 1)
+    with torch.no_grad():
+        net.mlp[-1].bias.fill_(1e4)
+    assert net(torch.rand(2, 1, 2, 2))[1].exp().isfinite().all()
+
+
+def test_a_fixed_variance_is_no_parameter():
+    assert not list(nets.SharedLogVariance(-2.0, learnt=False).parameters())
+    assert float(nets.SharedLogVariance(-2.0, learnt=False)()) == -2.0
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: nets.ConvEncoder(30, 2), "30.*divisible by 4"),
+        (lambda: nets.ConvDecoder(32, 0), "latent_dim=0"),
+        (lambda: nets.MLPDecoder((1, 8, 8), -1), "latent_dim=-1"),
+        (lambda: nets.Generator(48), "size=48"),
+        (lambda: nets.Discriminator(64, normalise="some"), "'some'"),
+        (lambda: nets.ConvEncoder(32, 2)(torch.rand(2, 1, 32, 32)), r"\(2, 1, 32, 32\).*\(B, 3, 32, 32\)"),
+        (lambda: nets.ConvDecoder(32, 2)(torch.rand(2, 3)), r"\(2, 3\).*\(B, 2\)"),
+    ],
+)
+def test_what_does_not_fit_is_named(call, words):
+    with pytest.raises(InputError, match=words):
+        call()
