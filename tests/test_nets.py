@@ -99,3 +99,16 @@ def test_a_fixed_variance_is_no_parameter():
 def test_what_does_not_fit_is_named(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+def test_weights_behind_a_spectral_norm_are_a_function_of_seed_and_name_too():
+    def build(seed):
+        torch.manual_seed(seed)
+        net = nn.utils.parametrizations.spectral_norm(nn.Linear(5, 3))
+        initialise(net, 0, "critic")
+        return net
+
+    first, second = build(1), build(2)
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values()))
+    largest = torch.linalg.svdvals(first.weight)[0]
+    assert float(largest) == pytest.approx(1, abs=1e-3)

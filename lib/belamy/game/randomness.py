@@ -8,6 +8,9 @@ needs no generator state. CPU draws come from CPU generators, accelerators' from
 import hashlib
 
 import torch
+from torch.nn.functional import normalize
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 from belamy.errors import InputError
 
@@ -70,5 +73,23 @@ def initialise(net: torch.nn.Module, seed: int, name: str) -> None:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(key(seed, "weights", name))
         for module in reversed(list(net.modules())):
-            if callable(getattr(module, "reset_parameters", None)):
+            if parametrize.is_parametrized(module):
+                _reset_parametrized(module)
+            elif callable(getattr(module, "reset_parameters", None)):
                 module.reset_parameters()
+
+
+def _reset_parametrized(module: torch.nn.Module) -> None:
+    """Draw the weights behind a parametrization (spectral norm, say), and its vectors."""
+    before = type(module).__bases__[0]  # the class that it was before it was parametrized
+    plain = before.__new__(before)
+    plain.__dict__ |= {**module.__dict__, "_parameters": dict(module._parameters)}
+    for name, chain in module.parametrizations.items():
+        plain._parameters[name] = chain.original
+    plain.reset_parameters()
+    for chain in module.parametrizations.values():
+        for part in chain:
+            if isinstance(part, _SpectralNorm):
+                for vector in (part._u, part._v):
+                    vector.copy_(normalize(torch.randn_like(vector), dim=0, eps=part.eps))
+                part._power_method(part._reshape_weight_to_matrix(chain.original), 15)

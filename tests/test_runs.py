@@ -1,0 +1,138 @@
+"""Recorded runs and sweeps: what is written is what is read, and tampering shows."""
+
+import json
+
+import nbformat
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from belamy import runs, sweep
+from belamy.data import ImageSet
+from belamy.errors import FileError, InputError
+
+DATA = ImageSet(torch.zeros(2, 1, 2, 2, dtype=torch.uint8), "black")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "chapters" / "runs").mkdir(parents=True)
+    monkeypatch.setenv("BELAMY_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("BELAMY_RECORD", "abc123")
+    return tmp_path
+
+
+def record(**change):
+    given = dict(
+        parameters={"q": 2}, metrics={"elbo": -1.5}, history=pd.DataFrame({"epoch": [0], "loss": [3.0]}),
+        data=DATA, seed=4, seconds=61.0, weights={"w": torch.tensor([0.5, 2.0]), "n": torch.tensor(3)},
+        pictures={"samples.png": Image.new("RGB", (4, 4), "red")},
+    )  # fmt: skip
+    return runs.write("tiny", **{**given, **change})
+
+
+def test_a_run_comes_back_as_it_was_recorded(folder):
+    record()
+    run = runs.load("tiny")
+    assert run.parameters == {"q": 2} and run.metrics == {"elbo": -1.5}
+    assert run.history().equals(pd.DataFrame({"epoch": [0], "loss": [3.0]}))
+    weights = run.weights()
+    torch.testing.assert_close(weights["w"], torch.tensor([0.5, 2.0]))
+    assert int(weights["n"]) == 3
+    assert run.picture("samples.png").getpixel((0, 0)) == (255, 0, 0)
+    stamp = run.stamp()
+    assert all(word in stamp for word in ("abc123", "seed 4", "1 min", "black", DATA.checksum[:10]))
+    assert str(folder) not in (folder / "data/runs/tiny/run.json").read_text()
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "samples.png"])
+@pytest.mark.parametrize("how", ["flip", "delete"])
+def test_a_file_that_changed_is_refused(folder, file, how):
+    path = record() / file
+    if how == "flip":
+        payload = bytearray(path.read_bytes())
+        payload[-1] ^= 1
+        path.write_bytes(payload)
+    else:
+        path.unlink()
+    with pytest.raises(FileError, match=f"{file} is missing or changed"):
+        runs.load("tiny")
+
+
+def test_missing_and_damaged_records_are_named(folder):
+    path = record() / "run.json"
+    with pytest.raises(FileError, match=r"no recorded run 'other'.*\['tiny'\].*make record RUN=other"):
+        runs.load("other")
+    content = json.loads(path.read_text())
+    del content["seed"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(FileError, match=r"lacks \['seed'\]"):
+        runs.load("tiny")
+    path.write_text("{")
+    with pytest.raises(FileError, match="damaged"):
+        runs.load("tiny")
+
+
+def test_no_run_is_recorded_by_hand(folder, monkeypatch):
+    monkeypatch.delenv("BELAMY_RECORD")
+    with pytest.raises(InputError, match="make record RUN=tiny"):
+        record()
+
+
+def test_every_recorded_run_of_the_book_loads():
+    folder = runs.data_dir() / "runs"
+    names = sorted(path.parent.name for path in folder.glob("*/run.json"))
+    for name in names:
+        run = runs.load(name)
+        assert run.record["name"] == name and len(run.history())
+        runs.notebook_of(name)
+
+
+# --- sweeps --------------------------------------------------------------------------------------
+
+CODE = """
+from belamy import sweep
+if {broken}: raise ValueError("no such q")
+sweep.report(result, square=q * q, data="none", checksum="0")
+with open(log, "a") as file: file.write(f"{{q}} ")
+"""
+
+
+def notebook(path, broken="False"):
+    book = nbformat.v4.new_notebook()
+    book.metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+    parameters = nbformat.v4.new_code_cell('q = 1\nlog = ""\nresult = ""')
+    parameters.metadata["tags"] = ["parameters"]
+    book.cells = [parameters, nbformat.v4.new_code_cell(CODE.format(broken=broken))]
+    nbformat.write(book, path)
+    return path
+
+
+def test_a_grid_is_the_product_of_its_axes():
+    assert sweep.grid(q=[1, 2], s=[0]) == [{"q": 1, "s": 0}, {"q": 2, "s": 0}]
+    with pytest.raises(InputError):
+        sweep.grid()
+
+
+def test_a_sweep_keeps_what_is_done_runs_what_is_missing_and_forgets_changed_code(folder):
+    book, cache, log = notebook(folder / "square.ipynb", broken="q == 3"), folder / "cache", folder / "log"
+    cells = sweep.grid(q=[2, 3], log=[str(log)])
+    with pytest.raises(sweep.SweepError, match=r"1 of 2 cells failed.*'q': 3"):
+        sweep.run(book, cells, cache)
+    assert log.read_text() == "2 "
+    table = sweep.run(book, cells[:1], cache)
+    assert log.read_text() == "2 " and list(table["square"]) == [4]  # resumed: nothing ran
+    notebook(book)
+    table = sweep.run(book, cells, cache)
+    assert list(table["square"]) == [4, 9]
+    assert sorted(log.read_text().split()) == ["2", "2", "3"]  # the code changed: all ran
+
+
+def test_a_notebook_that_never_reports_is_named(folder):
+    book = notebook(folder / "mute.ipynb")
+    content = nbformat.read(book, 4)
+    content.cells[1].source = "pass"
+    nbformat.write(content, book)
+    with pytest.raises(sweep.SweepError, match="never called sweep.report"):
+        sweep.run(book, sweep.grid(q=[1]), folder / "cache")
