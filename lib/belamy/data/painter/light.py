@@ -1,0 +1,41 @@
+"""Key light from one side, warm; cool dim surroundings; flesh that lets light seep past the edge."""
+
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from belamy.data.painter.brush import soft_relu
+
+KEY = (1.40, 1.23, 0.99)  # warm, as from a high window onto a varnished canvas
+FILL = (0.075, 0.072, 0.078)
+BOUNCE = (0.085, 0.052, 0.032)  # what the warm ground throws back into the shadows
+FLESH = (0.20, 0.10, 0.06)  # how far the light wraps round the form, red furthest
+CLOTH = (0.12, 0.12, 0.12)
+
+
+def direction(light: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Unit vector to the lamp: from the left at -1 to the right at 1, always from above."""
+    azimuth, height = 1.22 * light, 0.60
+    level = float(torch.cos(torch.tensor(height)))
+    return torch.sin(azimuth) * level, torch.full_like(azimuth, height).sin(), torch.cos(azimuth) * level
+
+
+def lit(albedo: Tensor, normal: tuple, t: SimpleNamespace, shadow: Tensor, wrap=FLESH) -> Tensor:
+    """Shade: albedo (N, 3, ., .) under key, fill and bounce; `shadow` is 1 where the key is cut off."""
+    facing = normal[0] * t.lamp[0] + normal[1] * t.lamp[1] + normal[2] * t.lamp[2]
+    below = 0.5 - 0.5 * normal[1]
+    open_air = 0.35 + 0.65 * normal[2]
+    shades = []
+    for key, fill, bounce, w in zip(KEY, FILL, BOUNCE, wrap, strict=True):
+        diffuse = soft_relu((facing + w) / (1 + w), 0.12) * (1 - shadow)
+        shades.append(key * diffuse + fill * open_air + bounce * below)
+    return albedo * torch.stack(shades, 1)
+
+
+def gloss(normal: tuple, t: SimpleNamespace, sharpness: float) -> Tensor:
+    """Highlight of a smooth surface, 1 at its centre (half-vector between lamp and eye)."""
+    lx, ly, lz = t.lamp
+    size = torch.rsqrt(lx**2 + ly**2 + (lz + 1) ** 2)
+    along = (normal[0] * lx + normal[1] * ly + normal[2] * (lz + 1)) * size
+    return torch.exp(sharpness * (along - 1))
