@@ -34,7 +34,8 @@ train = partial(fit, batch_size=8, progress=False, device="cpu", optimizer=OPTIM
 def gan(width=4, loss=losses.generator_loss):
     """A game with every kind of state: running statistics, power iterations, moments, dropout."""
     judge = nets.Discriminator(16, width=width)
-    judge.head = nn.Sequential(nn.Dropout(0.2), spectral_norm(nn.Linear(judge.head.in_features, 1)))
+    bounded = spectral_norm(nn.Linear(judge.head.in_features, 8))
+    judge.head = nn.Sequential(nn.Dropout(0.2), bounded, nn.Linear(8, 1))
     return Game(
         {"discriminator": judge, "generator": nets.Generator(16, latent_dim=5, width=width)},
         [Player(["discriminator"], losses.discriminator_loss, steps=2), Player(["generator"], loss)],
@@ -105,7 +106,7 @@ def test_every_piece_of_state_matters(tmp_path, whole, piece):
     elif kind == "rounds":
         settings["rounds"] -= 1
     else:
-        tensors[piece] = torch.zeros_like(tensors[piece])
+        tensors[piece] = torch.ones_like(tensors[piece])
     checkpoint.write(path, tensors, settings)
     resumed = gan()
     train(resumed, PIXELS, epochs=6, checkpoint=path)
