@@ -19,7 +19,7 @@ def inside(distance: Tensor, width: Tensor | float) -> Tensor:
 
 def bell(x: Tensor, width: Tensor | float) -> Tensor:
     """Unnormalised Gaussian of standard deviation `width`."""
-    return torch.exp(-0.5 * (x / width) ** 2)
+    return torch.exp2(-0.7213475 * (x / width) ** 2)  # exp is ten times slower where it underflows
 
 
 def soft_abs(x: Tensor, corner: float = 0.03) -> Tensor:
@@ -38,7 +38,7 @@ def mix(ground: Tensor, paint: Tensor, cover: Tensor) -> Tensor:
     return ground + (paint - ground) * cover.unsqueeze(1)
 
 
-def waves(x: Tensor, y: Tensor, frequency: float, phase: Tensor, pixel: Tensor | float) -> Tensor:
+def waves(x: Tensor, y: Tensor, frequency: float, phase: Tensor, pixel: Tensor) -> Tensor:
     """Smooth noise of unit variance: plane waves in many directions, none finer than the pixel.
 
     Args:
@@ -48,15 +48,15 @@ def waves(x: Tensor, y: Tensor, frequency: float, phase: Tensor, pixel: Tensor |
         pixel: side of a pixel in the units of x; waves that it cannot carry fade out.
     """
     total = torch.zeros((), dtype=x.dtype)
-    waves_count = phase.shape[1]
-    for k in range(waves_count):
+    count = phase.shape[1]
+    for k in range(count):
         angle = 2.39996 * k  # the golden angle: directions never line up
         cycles = frequency * (0.6 + 0.9 * ((k * 0.61803) % 1.0))
-        fade = torch.exp(-6.0 * (cycles * torch.as_tensor(pixel)) ** 2)
+        fade = torch.exp(-6.0 * cycles**2 * pixel**2)
         kx, ky = 2 * math.pi * cycles * math.cos(angle), 2 * math.pi * cycles * math.sin(angle)
         shift = (2 * math.pi * phase[:, k])[:, None, None]
-        total = total + fade * torch.sin(kx * x + ky * y + shift)
-    return total * math.sqrt(2.0 / waves_count)
+        total = total + fade * torch.sin(torch.add(kx * x + shift, y, alpha=ky))
+    return total * math.sqrt(2.0 / count)
 
 
 def pigment(*stops: tuple[float, float, float]) -> Tensor:
@@ -77,8 +77,7 @@ def blend(palette: Tensor, position: Tensor) -> Tensor:
 
 def normal(height: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Unit normal (x, y, z) of a height field by central differences; y points up."""
-    padded = torch.nn.functional.pad(height.unsqueeze(1), (1, 1, 1, 1), mode="replicate").squeeze(1)
-    slope_x = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / (2 * pixel)
-    slope_y = (padded[:, :-2, 1:-1] - padded[:, 2:, 1:-1]) / (2 * pixel)
+    down, right = torch.gradient(height, dim=(1, 2))
+    slope_x, slope_y = right / pixel, -down / pixel
     length = torch.rsqrt(1 + slope_x**2 + slope_y**2)
     return -slope_x * length, -slope_y * length, length

@@ -9,7 +9,7 @@ from belamy.data.painter.brush import bell, blend, inside, mix, normal, pigment,
 from belamy.data.painter.head import nose
 from belamy.data.painter.light import gloss, lit
 
-SKIN = pigment((0.96, 0.83, 0.73), (0.91, 0.72, 0.58), (0.80, 0.57, 0.42), (0.60, 0.39, 0.27), (0.42, 0.26, 0.18))
+SKIN = pigment((0.89, 0.735, 0.62), (0.86, 0.655, 0.515), (0.80, 0.57, 0.42), (0.62, 0.41, 0.29), (0.46, 0.30, 0.21))
 IRIS = pigment((0.20, 0.11, 0.06), (0.30, 0.22, 0.12), (0.24, 0.22, 0.15), (0.21, 0.26, 0.30))
 HAIR = pigment((0.10, 0.08, 0.07), (0.24, 0.15, 0.10), (0.42, 0.27, 0.16), (0.64, 0.47, 0.29), (0.80, 0.75, 0.67))
 RED, DARK, SCLERA = (pigment(c)[0][None, :, None, None] for c in ((0.72, 0.26, 0.20), (0.13, 0.07, 0.05), (0.70, 0.64, 0.57)))
@@ -27,13 +27,13 @@ def paint_face(canvas: Tensor, f: SimpleNamespace, y: Tensor, t: SimpleNamespace
     x, px = f.x, t.pixel
     shape = normal(f.z, px)
     albedo = _complexion(x, y, t)
-    albedo, catch = _eyes(albedo, x, y, t)
+    albedo, eye, catch = _eyes(albedo, x, y, t)
     albedo = _mouth(albedo, x, y, t)
     brow = _brows(x, y, t)
     albedo = mix(albedo, 0.55 * t.hair_colour + 0.3 * DARK, brow * 0.85)
     shadow = 1 - (1 - shadow) * (1 - _nose_shadow(x, y, t))
     flesh = lit(albedo, shape, t, shadow)
-    shine = gloss(shape, t, 34.0) * (1 - shadow) * (1 - 0.8 * brow)
+    shine = gloss(shape, t, 34.0) * (1 - shadow) * (1 - 0.8 * brow) * (1 - 0.95 * eye)
     flesh = flesh + (0.10 * shine).unsqueeze(1) * pigment((1.0, 0.94, 0.84))[0][None, :, None, None]
     flesh = flesh + catch.unsqueeze(1) * 0.8
     return mix(canvas, flesh, inside(f.distance, 0.02 + 1.2 * px))
@@ -53,7 +53,7 @@ def _complexion(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
     return mix(albedo, DARK, 0.7 * nostril + 0.22 * wing)
 
 
-def _eyes(albedo: Tensor, x: Tensor, y: Tensor, t: SimpleNamespace) -> tuple[Tensor, Tensor]:
+def _eyes(albedo: Tensor, x: Tensor, y: Tensor, t: SimpleNamespace) -> tuple[Tensor, Tensor, Tensor]:
     px, half = t.pixel, 0.158
     side = torch.tanh(x / 0.05)
     e = (soft_abs(x) - t.eye_distance) / half  # -1 at the inner corner, 1 at the outer
@@ -67,9 +67,9 @@ def _eyes(albedo: Tensor, x: Tensor, y: Tensor, t: SimpleNamespace) -> tuple[Ten
     ix, iy = soft_abs(x) - t.eye_distance - side * t.gaze_x, y - 0.008 - t.gaze_y
     radius = torch.sqrt(ix**2 + iy**2 + 1e-5)
     iris = inside(0.073 - radius, 0.014 + 0.6 * px)
-    pupil = inside(0.030 - radius, 0.014 + 0.5 * px)
+    pupil = inside(0.034 - radius, 0.014 + 0.5 * px)
     glow = 0.6 + 0.7 * bell(ix + side * 0.02 * t.lamp[0], 0.03) * bell(iy + 0.025, 0.025)
-    ball = mix(ball, t.iris_colour * glow.unsqueeze(1), iris)
+    ball = mix(ball, 0.7 * t.iris_colour * glow.unsqueeze(1), iris)
     ball = mix(ball, 0.25 * DARK.expand_as(ball), torch.clamp(pupil + 0.55 * stroke(radius - 0.070, 0.010, px), max=1.0))
     albedo = mix(albedo, ball, opening)
     within = inside(span + 0.10, 0.15)
@@ -79,8 +79,8 @@ def _eyes(albedo: Tensor, x: Tensor, y: Tensor, t: SimpleNamespace) -> tuple[Ten
     corner = bell(e + 1.0, 0.13) * bell(y + 0.008, 0.02)
     albedo = mix(albedo, DARK, torch.clamp(0.92 * lash + 0.32 * lower_line + 0.42 * crease, max=0.95))
     albedo = mix(albedo, RED, 0.4 * corner)
-    spot = stroke(ix - side * 0.026 * t.lamp[0], 0.012, px) * stroke(iy - 0.026, 0.012, px)
-    return albedo, spot * opening
+    spot = stroke(ix - side * 0.022 * t.lamp[0], 0.0085, px) * stroke(iy - 0.024, 0.0085, px)
+    return albedo, opening, spot * opening
 
 
 def _brows(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
@@ -120,7 +120,7 @@ def _nose_shadow(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
         rise = nose(sx, y + step * ly, t) - here - 0.45 * (sx**2 - x**2)
         gap = rise - step * (lz * t.cos_yaw + lx * t.sin_yaw)
         blocked = blocked + 0.5 * inside(gap - 0.005, 0.07)
-    return 0.55 * (1 - torch.exp(-0.9 * blocked))
+    return 0.38 * (1 - torch.exp(-0.9 * blocked))
 
 
 def complexion(t: SimpleNamespace) -> None:

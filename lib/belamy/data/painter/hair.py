@@ -10,7 +10,7 @@ from belamy.data.painter.head import CROWN, DEPTH
 from belamy.data.painter.light import CLOTH, lit
 
 LINEN = pigment((0.90, 0.87, 0.80))[0][None, :, None, None]
-FELT = pigment((0.13, 0.10, 0.09))[0][None, :, None, None]
+FELT = pigment((0.18, 0.14, 0.12))[0][None, :, None, None]
 
 
 def strands(u: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
@@ -28,16 +28,16 @@ def mass(u: Tensor, y: Tensor, t: SimpleNamespace) -> SimpleNamespace:
     length = 0.5 + 0.5 * t.hair_length
     swell = t.volume + 0.02
     span = torch.sqrt(((t.half_width + swell) * t.cos_yaw) ** 2 + ((DEPTH + swell) * t.sin_yaw) ** 2)
-    span = span * (1 - 0.07 * t.bare_crown)
-    up = soft_relu(y, 0.05) / (CROWN + swell * (1 - 0.8 * t.bare_crown))
+    span = span * (1 - (0.03 + 0.12 * inside(y - 0.15, 0.4)) * t.bare_crown)
+    up = soft_relu(y, 0.05) / (CROWN + swell * (1 - 1.25 * t.bare_crown))
     down = soft_relu(-y, 0.2)
-    end = -0.28 - 1.5 * length + 0.10 * waves(u, 0 * y, 1.2, t.edge, t.pixel)
-    fuller = 1 + (0.16 * length - 0.30 * (1 - length)) * down + 0.05 * t.curl * torch.sin(7 * y + 3 * u)
+    end = -0.28 - 1.5 * length + 0.06 * waves(u, 0 * y, 1.2, t.edge, t.pixel)
+    fuller = 1 + (0.22 * length - 0.32 * (1 - length)) * down + 0.03 * t.curl * torch.sin(7 * y + 3 * u)
     centre = -0.12 * t.sin_yaw
-    frizz = (0.010 + 0.02 * t.curl) * waves(u, y, 2.5, t.edge, t.pixel)
-    room = 1 - up**2.3 - ((u - centre) / (span * fuller)) ** 2 + 2 * frizz
+    frizz = (0.006 + 0.012 * t.curl) * waves(u, y, 2.5, t.edge, t.pixel)
+    room = 1 - up**2.6 - ((u - centre) / (span * fuller)) ** 2 + 2 * frizz
     soft = 0.05 + 1.2 * t.pixel
-    cover = inside(0.5 * room, soft) * inside(y - end, 0.10 + 0.12 * length + t.pixel)
+    cover = inside(0.5 * room, soft) * inside(y - end, 0.10 + 0.06 * length + t.pixel)
     height = 0.8 * torch.sqrt(soft_relu(room, 0.15))
     return SimpleNamespace(cover=cover, height=height)
 
@@ -51,7 +51,7 @@ def paint_hair(canvas: Tensor, cover: Tensor, height: Tensor, flow: Tensor, t: S
     """Lay lit hair: form from `height`, a broad sheen broken into locks by `flow`."""
     relief = height + 0.014 * flow
     shape = normal(relief, t.pixel)
-    tone = t.hair_colour * (0.72 + 0.20 * flow).clamp(0.25, 1.4).unsqueeze(1)
+    tone = t.hair_colour * (0.72 + 0.19 * flow).clamp(0.25, 1.4).unsqueeze(1)
     sheen = bell(shape[0] - 0.62 * t.lamp[0], 0.30) * bell(shape[1] - 0.40, 0.26) * (1 + 0.6 * flow).clamp(0, 2)
     colour = lit(tone, shape, t, shadow, CLOTH)
     colour = colour + (0.30 * t.hair_colour + 0.018) * (sheen * (1 - shadow)).unsqueeze(1)
@@ -74,25 +74,25 @@ def beard(f: SimpleNamespace, u: Tensor, y: Tensor, t: SimpleNamespace) -> Tenso
     """Cover of moustache and beard; the beard hangs from the chin, so it may leave the face."""
     x = (u - 0.66 * t.sin_yaw) / t.cos_yaw
     xa = soft_abs(x)
-    ragged = 0.05 * waves(u, 0.4 * y, 4.0, t.edge, t.pixel)
-    lip = inside(0.045 - soft_abs(y + 0.545 + 0.9 * xa**2 * xa / 0.25, 0.02) + 0.4 * ragged, 0.03) * inside(0.27 - xa, 0.08)
+    ragged = 0.05 * waves(u, 0.22 * y, 5.0, t.edge, t.pixel)
+    lip = inside(0.045 - soft_abs(y + 0.552 + 2.6 * xa**2 * xa, 0.02) + 0.12 * ragged, 0.035) * inside(0.27 - xa, 0.08)
     low = y + 0.98
     full = 1 - (xa / 0.60) ** 2 - (low / torch.where(low > 0, 0.52, 0.40)) ** 2
-    full = inside(full + ragged - 0.9 * bell(x, 0.30) * inside(y + 0.72, 0.05), 0.28)
-    full = full * inside(-0.16 - y - 0.9 * (0.62 - xa), 0.10)
-    tuft = inside(1 - (xa / 0.20) ** 2 - ((y + 0.98) / 0.24) ** 2 + 2 * ragged, 0.5)
+    full = inside(full + 2 * ragged - 1.2 * bell(x, 0.17) * inside(y + 0.74, 0.05), 0.4)
+    full = full * inside(-0.20 - y - 0.62 * (0.62 - xa) + ragged, 0.16)
+    tuft = inside(1 - (xa / (0.13 + 0.10 * inside(-0.86 - y, 0.1))) ** 2 - ((y + 0.99) / 0.26) ** 2 + 4 * ragged, 1.2)
     return 1 - (1 - t.moustache * lip) * (1 - t.beard * full) * (1 - t.goatee * tuft)
 
 
 def paint_headgear(canvas: Tensor, u: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
     """A dark felt hat for some men, a linen cap for some women."""
     slant = y - 0.08 * u
-    brim = 1 - (u / 1.22) ** 2 - ((slant - 0.60) / 0.17) ** 2
-    crown = 1 - (u / 0.80) ** 4 - ((slant - 0.86) / 0.46) ** 4
+    brim = 1 - ((u - 0.05) / 1.34) ** 2 - ((slant - 0.68 + 0.05 * u**2) / 0.19) ** 2
+    crown = 1 - (u / 0.84) ** 2 * (u / 0.84) ** 2 - ((slant - 0.78) / 0.44) ** 2 * soft_abs((slant - 0.78) / 0.44)
     edge = 0.12 + 2 * t.pixel
     dome = torch.sqrt(soft_relu(crown, 0.2)) * 0.5
     folds = 0.03 * waves(u, y, 1.6, t.folds, t.pixel)
-    over = inside(slant - 0.60 + 0.12 * (1 - soft_abs(u)), 0.05 + t.pixel)
+    over = inside(slant - 0.64 + 0.12 * (1 - soft_abs(u)), 0.05 + t.pixel)
     canvas = mix(canvas, lit(FELT, normal(dome + folds, t.pixel), t, torch.zeros_like(u), CLOTH), t.hat * inside(crown, edge) * over)
     tilted = 0.45 * (slant - 0.60) + 0.03 * waves(u, y, 1.0, t.folds, t.pixel)
     canvas = mix(canvas, lit(1.25 * FELT, normal(tilted, t.pixel), t, torch.zeros_like(u), CLOTH), t.hat * inside(brim, edge))

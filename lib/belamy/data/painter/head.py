@@ -11,7 +11,7 @@ from torch import Tensor
 
 from belamy.data.painter.brush import bell, inside, soft_abs, soft_relu
 
-CROWN, DEPTH = 1.0, 0.93
+CROWN, DEPTH = 0.96, 0.93
 
 
 def nose(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:

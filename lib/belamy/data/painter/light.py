@@ -7,10 +7,10 @@ from torch import Tensor
 
 from belamy.data.painter.brush import soft_relu
 
-KEY = (1.40, 1.23, 0.99)  # warm, as from a high window onto a varnished canvas
-FILL = (0.075, 0.072, 0.078)
-BOUNCE = (0.085, 0.052, 0.032)  # what the warm ground throws back into the shadows
-FLESH = (0.20, 0.10, 0.06)  # how far the light wraps round the form, red furthest
+KEY = (1.56, 1.37, 1.11)  # warm, as from a high window onto a varnished canvas
+FILL = (0.058, 0.056, 0.062)
+BOUNCE = (0.075, 0.044, 0.026)  # what the warm ground throws back into the shadows
+FLESH = (0.22, 0.11, 0.07)  # how far the light wraps round the form, red furthest
 CLOTH = (0.12, 0.12, 0.12)
 
 
@@ -28,7 +28,7 @@ def lit(albedo: Tensor, normal: tuple, t: SimpleNamespace, shadow: Tensor, wrap=
     open_air = 0.35 + 0.65 * normal[2]
     shades = []
     for key, fill, bounce, w in zip(KEY, FILL, BOUNCE, wrap, strict=True):
-        diffuse = soft_relu((facing + w) / (1 + w), 0.12) * (1 - shadow)
+        diffuse = soft_relu((facing + w) / (1 + w), 0.14) * (1 - shadow)
         shades.append(key * diffuse + fill * open_air + bounce * below)
     return albedo * torch.stack(shades, 1)
 
@@ -38,4 +38,4 @@ def gloss(normal: tuple, t: SimpleNamespace, sharpness: float) -> Tensor:
     lx, ly, lz = t.lamp
     size = torch.rsqrt(lx**2 + ly**2 + (lz + 1) ** 2)
     along = (normal[0] * lx + normal[1] * ly + normal[2] * (lz + 1)) * size
-    return torch.exp(sharpness * (along - 1))
+    return torch.exp2(1.4427 * sharpness * (along - 1))

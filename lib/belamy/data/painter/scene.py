@@ -45,7 +45,7 @@ def _landscape(colour: Tensor, u: Tensor, v: Tensor, t: SimpleNamespace) -> Tens
     cloud = waves(0.6 * u, 1.6 * v, 0.9, t.scumble, pixel)
     horizon = -0.10 + 0.05 * torch.sin(2.5 * u + 5 * t.ground_side) + 0.02 * waves(u, 0 * v, 2.5, t.dabs, pixel)
     sky = t.ground_colour * (1.0 + 0.25 * cloud - 0.5 * v).clamp(min=0.3).unsqueeze(1)
-    sky = sky + t.ground_colour * bell(v - horizon, 0.22).unsqueeze(1) * torch.tensor([1.5, 1.05, 0.55])[None, :, None, None]
+    sky = sky + t.ground_colour * bell(v - horizon, 0.22).unsqueeze(1) * torch.tensor([1.10, 0.95, 0.70])[None, :, None, None]
     land = t.ground_colour * (0.42 + 0.14 * waves(u, 2.5 * v, 2.0, t.dabs, pixel)).clamp(min=0.1).unsqueeze(1)
     view = mix(sky, land, inside(horizon - v, 0.03 + pixel))
     return mix(colour, view, t.landscape.expand_as(v))
@@ -83,7 +83,20 @@ def paint_dress(canvas: Tensor, U: Tensor, V: Tensor, t: SimpleNamespace, shadow
     satin = bell(shape[0] - 0.55 * t.lamp[0], 0.16) * bell(shape[1] - 0.35, 0.2)
     cloth = lit(t.cloth_colour, shape, t, shadow, CLOTH) + (0.35 * t.cloth_colour + 0.01) * (satin * (1 - shadow)).unsqueeze(1)
     canvas = mix(canvas, cloth, cover)
+    canvas = _mantle(canvas, U, V, room, t, shadow)
     return _collar(canvas, U, V, Ua, room, neckline, t, shadow)
+
+
+def _mantle(canvas: Tensor, U: Tensor, V: Tensor, room: Tensor, t: SimpleNamespace, shadow: Tensor) -> Tensor:
+    """A cloak in a deeper tone over one shoulder, falling in broad folds."""
+    side = torch.sign(t.mantle)
+    across = side * U - 0.42 - 0.62 * (V + 0.35) - 0.05 * torch.sin(4 * V)
+    flow = 9.0 * across / (1.25 + 0.5 * soft_relu(-V, 0.3)) + 1.2 * torch.sin(1.7 * V + 2 * side)
+    height = 0.10 * torch.sin(flow) + 0.05 * waves(across, 0.3 * V, 1.1, t.folds, t.pixel) - 0.12 * U**2
+    height = height + 0.5 * (1 - torch.exp(-soft_relu(room + 0.08, 0.05) / 0.35)) + 0.12 * inside(across, 0.12)
+    tone = 0.42 * t.cloth_colour + 0.10 * t.ground_colour
+    cloak = lit(tone, normal(height, t.pixel), t, shadow, CLOTH)
+    return mix(canvas, cloak, t.mantle.abs() * inside(across, 0.04 + t.pixel) * inside(room + 0.08, 0.03 + t.pixel))
 
 
 def stroke_like(distance: Tensor, width: float) -> Tensor:
@@ -107,6 +120,10 @@ def _collar(canvas, U, V, Ua, room, neckline, t, shadow):
     height = 0.35 * torch.exp(-soft_relu(room, 0.05) / 0.35) * -1 - 0.12 * U**2 + 0.03 * pleat + 0.05 * stock * bell(V + 0.1, 0.15)
     linen = lit(0.80 * LINEN, normal(height, px), t, shadow, CLOTH)
     canvas = mix(canvas, linen, white * (0.88 + 0.10 * pleat.clamp(-1, 1)))
+    # A string of pearls at the base of the neck.
+    bead = V + 0.20 - 0.55 * Ua**2
+    string = bell(bead, 0.022) * inside(t.neck + 0.06 - Ua, 0.05) * (0.55 + 0.45 * torch.cos(95 * U) * torch.exp(-30 * px**2))
+    canvas = mix(canvas, (0.95 * LINEN * (1 - 0.6 * shadow).unsqueeze(1)), t.pearls * 0.85 * string)
     # Millstone ruff.
     lift = V - 0.02
     disc = 1 - (U / 1.02) ** 2 - (lift / 0.40) ** 2
