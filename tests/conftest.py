@@ -1,0 +1,77 @@
+"""A tiny book in a temporary folder: one chapter, one library that it prints from."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tools.book import Book, read, write
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = """\
+title: Tiny
+execute: {execute_notebooks: "off"}
+only_build_toc_files: true
+"""
+TOC = """\
+format: jb-book
+root: chapters/index
+chapters: [{file: chapters/01-tiny}]
+"""
+COUNT_AND_PRINT = """\
+open("../executions", "a").write("x")
+import belamy
+print("the library says", belamy.ANSWER)
+"""
+
+
+class TinyBook:
+    """A book whose chapter counts its own executions."""
+
+    def __init__(self, root: Path):
+        self.root, self.chapter = root, root / "chapters" / "01-tiny.ipynb"
+        files = {
+            "_config.yml": CONFIG,
+            "_toc.yml": TOC,
+            "chapters/index.md": "# Tiny\n",
+            "lib/belamy/__init__.py": "ANSWER = 1\n",
+            "data/README.md": "Nothing.\n",
+            "pyproject.toml": (ROOT / "pyproject.toml").read_text(),
+            "requirements.lock": (ROOT / "requirements.lock").read_text(),
+        }
+        for name, text in files.items():
+            self.edit(name, text)
+        parameters = new_code_cell("seed = 3", metadata={"tags": ["parameters"]})
+        cells = [new_markdown_cell("# One\n\nText."), parameters, new_code_cell(COUNT_AND_PRINT)]
+        write(new_notebook(cells=cells), self.chapter)
+
+    @property
+    def book(self) -> Book:
+        """The book as it stands now (a `Book` remembers what it has read)."""
+        return Book(self.root)
+
+    @property
+    def executions(self) -> int:
+        count = self.root / "executions"
+        return len(count.read_text()) if count.exists() else 0
+
+    @property
+    def cached(self) -> list[Path]:
+        return list((self.root / ".cache").rglob("*.ipynb"))
+
+    def edit(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def edit_cell(self, index: int, source: str) -> None:
+        notebook = read(self.chapter)
+        notebook.cells[index].source = source
+        nbformat.write(notebook, self.chapter)
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch) -> TinyBook:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"))  # its library goes before the real one
+    return TinyBook(tmp_path)

@@ -1,0 +1,169 @@
+"""The book's chapters, and when their stored outputs are stale.
+
+An execution is named by a digest of all that its outputs depend on: the chapter's code cells, the
+library, the data, the notebooks of the recorded runs, the pinned versions that compute, and the
+profile. Text is not part of it: a
+chapter whose text alone was edited keeps its outputs. (Jupyter Book's own cache looks at the code
+cells only, so that after an edit in the library its pages stay stale.)
+"""
+
+import copy
+import hashlib
+import json
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import nbformat
+import yaml
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parent.parent
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+class BookError(Exception):
+    """The book cannot be built as it stands; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Book:
+    """The folder of a book, and the profile that its chapters are executed with."""
+
+    root: Path = ROOT
+    profile: str = "cpu"
+
+    @cached_property
+    def entries(self) -> list[str]:
+        """The pages of `_toc.yml` in reading order, without suffix."""
+
+        def walk(node: object) -> list[str]:
+            if isinstance(node, list):
+                return [page for child in node for page in walk(child)]
+            if not isinstance(node, dict):
+                return []
+            own = [node[key] for key in ("root", "file") if key in node]
+            return own + [page for child in node.values() for page in walk(child)]
+
+        return walk(yaml.safe_load((self.root / "_toc.yml").read_text()))
+
+    @cached_property
+    def chapters(self) -> list[Path]:
+        """The notebooks among the entries."""
+        notebooks = [self.root / f"{entry}.ipynb" for entry in self.entries]
+        return [path for path in notebooks if path.exists()]
+
+    @cached_property
+    def surroundings(self) -> dict[str, str]:
+        """Digests of what every chapter depends on."""
+        return {
+            "lib": tree_digest(self.root / "lib" / "belamy"),
+            "data": tree_digest(self.root / "data"),
+            "runs": tree_digest(self.root / "chapters" / "runs"),
+            "lock": digest("\n".join(pinned_versions(self.root))),
+            "profile": self.profile,
+        }
+
+    def digests(self, notebook: NotebookNode) -> dict[str, str]:
+        """What an execution of `notebook` depends on, part by part."""
+        code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        return {"code": digest(json.dumps(code)), **self.surroundings}
+
+    def cache_file(self, path: Path) -> Path:
+        """Where the executed form of the chapter at `path`, as it stands now, is kept."""
+        key = combined(self.digests(read(path)))
+        return self.root / ".cache" / "chapters" / f"{path.stem}-{key}.ipynb"
+
+    def executed(self, path: Path) -> NotebookNode:
+        """The chapter's present text with its cached outputs and their stamp."""
+        file = self.cache_file(path)
+        if not file.exists():
+            raise BookError(f"{path.name} was edited while it ran: run the command again")
+        return with_outputs(read(path), read(file))
+
+    def staleness(self, path: Path) -> list[str]:
+        """The parts that changed since the outputs stored in the chapter were made."""
+        notebook = read(path)
+        stamp = notebook.metadata.get("belamy")
+        if stamp is None:
+            return ["it was never executed by `make outputs`"]
+        return [part for part, now in self.digests(notebook).items() if stamp.get(part) != now]
+
+
+def digest(content: str | bytes) -> str:
+    data = content.encode() if isinstance(content, str) else content
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def combined(digests: dict[str, str]) -> str:
+    return digest(json.dumps(digests))
+
+
+def tree_digest(folder: Path) -> str:
+    """Digest of the names and contents of all files below `folder`, compiled ones aside."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return digest(
+        "\n".join(
+            f"{path.relative_to(folder).as_posix()} {digest(path.read_bytes())}"
+            for path in files
+            if "__pycache__" not in path.parts and not path.name.startswith(".")
+        )
+    )
+
+
+def pinned_versions(root: Path) -> list[str]:
+    """The lock's lines for the library's own dependencies: those that chapters compute with."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    names = {re.match(r"[\w.-]+", line)[0].lower() for line in project["dependencies"]}
+    lock = (root / "requirements.lock").read_text().splitlines()
+    return [line for line in lock if line.partition("==")[0].lower() in names]
+
+
+def read(path: Path) -> NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Write at once or not at all: an interruption leaves the old file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    nbformat.write(notebook, temporary)
+    os.replace(temporary, path)
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode:
+    """A copy of `notebook` with the outputs and the stamp of `executed`, whose code is the same."""
+    merged = copy.deepcopy(notebook)
+    for cell, ran in zip(code_cells(merged), code_cells(executed), strict=True):
+        cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
+        cell.metadata.pop("execution", None)
+    merged.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        "belamy": executed.metadata["belamy"],
+    }
+    return merged
+
+
+def drop_widget_views(notebook: NotebookNode) -> None:
+    """Leave a live widget's static stand-in alone: its model's random id means nothing later."""
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if "text/html" in output.get("data", {}):
+                output.data.pop(WIDGET, None)
+
+
+def refuse_stale(book: Book) -> None:
+    """Raise unless the outputs stored in every chapter are those of its present code."""
+    stale = {path.name: book.staleness(path) for path in book.chapters}
+    lines = [f"  {name}: changed: {', '.join(why)}" for name, why in stale.items() if why]
+    if lines:
+        told = "\n".join(lines)
+        raise BookError(f"Stored outputs are stale:\n{told}\nRun `make outputs`, or `make book`.")

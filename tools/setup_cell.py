@@ -1,0 +1,70 @@
+"""The first code cell of every chapter, written from the one place that knows the repository.
+
+In Colab it installs the library without touching what is there; on a reader's own machine it says
+what to do if the library is missing. A test compares every chapter's cell with this one.
+"""
+
+from pathlib import Path
+
+import nbformat
+import yaml
+from nbformat import NotebookNode
+
+from tools.book import Book, read, write
+
+LOCAL = '''\
+# Setup: the library that the chapters share.
+import importlib.util
+
+if importlib.util.find_spec("belamy") is None:
+    raise ModuleNotFoundError(
+        "belamy is not installed here: run `make setup` in the book's folder and choose its .venv "
+        "as this notebook's kernel, or `pip install --no-deps PATH-OF-THE-BOOK`"
+    )
+'''
+
+HOSTED = '''\
+# @title Setup: the library that the chapters share
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("belamy") is None:  # in Colab, which has all that belamy needs
+    source = "belamy @ git+{url}@{branch}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+    importlib.invalidate_caches()
+'''
+
+
+def setup_source(root: Path) -> str:
+    """The cell's code: an installation where `_config.yml` names a repository, else a note."""
+    repository = yaml.safe_load((root / "_config.yml").read_text())["repository"]
+    return (HOSTED.format(**repository) if repository["url"] else LOCAL).rstrip("\n")
+
+
+def with_setup_cell(notebook: NotebookNode, source: str) -> NotebookNode:
+    """The notebook with `source` as its setup cell: replaced, or put before the first code cell."""
+    for cell in notebook.cells:
+        if "setup" in cell.metadata.get("tags", []):
+            cell.source = source
+            return notebook
+    kinds = [cell.cell_type for cell in notebook.cells]
+    place = kinds.index("code") if "code" in kinds else len(kinds)
+    metadata = {"tags": ["setup", "hide-input"]}
+    notebook.cells.insert(place, nbformat.v4.new_code_cell(source, metadata=metadata))
+    return notebook
+
+
+def main() -> None:
+    book = Book()
+    source = setup_source(book.root)
+    for path in book.chapters:
+        before = read(path)
+        after = with_setup_cell(read(path), source)
+        if after != before:
+            write(after, path)
+            print(f"  {path.name}: setup cell written")
+
+
+if __name__ == "__main__":
+    main()
