@@ -1,0 +1,18 @@
+"""Image sets in memory: bundled, painted, from a folder of your own, downloaded."""
+
+from belamy.data.digits import digits
+from belamy.data.folder import folder
+from belamy.data.image_set import ImageSet
+from belamy.data.mnist import fashion_mnist, mnist
+from belamy.data.portraits import FACTORS, paint, portraits
+
+__all__ = [
+    "FACTORS",
+    "ImageSet",
+    "digits",
+    "fashion_mnist",
+    "folder",
+    "mnist",
+    "paint",
+    "portraits",
+]
