@@ -37,7 +37,7 @@ __all__ = ["FACTORS", "paint", "portraits"]
 
 SIZES = (16, 256)
 PIXELS_AT_ONCE = 2**16  # keeps each intermediate field within a core's cache
-MODEL = (7, 3)  # seed and number of the sitter of nuisance="fixed"
+MODEL = (7, 18)  # seed and number of the sitter of nuisance="fixed"
 
 
 def paint(
@@ -67,21 +67,26 @@ def paint(
     _check(size, seed, nuisance)
     if not isinstance(factors, Tensor) or factors.ndim != 2 or factors.shape[1] != len(FACTORS):
         found = tuple(factors.shape) if isinstance(factors, Tensor) else type(factors).__name__
-        raise InputError(f"factors must be a tensor (N, {len(FACTORS)}), one column each of FACTORS; got {found}.")
+        raise InputError(f"factors must be a tensor (N, {len(FACTORS)}), as FACTORS; got {found}.")
     draws = _nuisance(len(factors), nuisance, seed, sitter)
     rows = max(1, PIXELS_AT_ONCE // size**2)
-    pictures = [picture(f, d, size) for f, d in zip(factors.float().split(rows), draws.split(rows), strict=True)]
-    return torch.cat(pictures)
+    parts = zip(factors.float().split(rows), draws.split(rows), strict=True)
+    return torch.cat([picture(f, d, size) for f, d in parts])
 
 
 def portraits(
-    n: int, size: int = 64, seed: int = 0, *, nuisance: str = "random", vary: Sequence[str] = FACTORS
+    n: int,
+    size: int = 64,
+    seed: int = 0,
+    *,
+    nuisance: str = "random",
+    vary: Sequence[str] = FACTORS,
 ) -> ImageSet:
     """A set of n painted portraits with their factors.
 
-    Factors named in `vary` are uniform in [-1, 1], the others 0. The pictures depend on the arguments
-    alone, and `portraits(10, ...)` are the first ten of `portraits(20, ...)`. With nuisance="fixed"
-    the true number of factors is exactly `len(vary)`.
+    Factors named in `vary` are uniform in [-1, 1], the others 0. The pictures depend on the
+    arguments alone, and `portraits(10, ...)` are the first ten of `portraits(20, ...)`. With
+    nuisance="fixed" the true number of factors is exactly `len(vary)`.
 
     Args:
         n: how many, at least 1.
@@ -98,11 +103,12 @@ def portraits(
         raise InputError(f"n must be a whole number of portraits, at least 1; got {n!r}.")
     unknown = [vary] if isinstance(vary, str) else [name for name in vary if name not in FACTORS]
     if unknown:
-        raise InputError(f"vary must be a sequence of names from {', '.join(FACTORS)}; got {unknown}.")
+        known = ", ".join(FACTORS)
+        raise InputError(f"vary must be a sequence of names from {known}; got {unknown}.")
     factors = draw_factors(n, seed) * torch.tensor([float(name in vary) for name in FACTORS])
     images = torch.empty(n, 3, size, size, dtype=torch.uint8)
     rows = max(1, PIXELS_AT_ONCE // size**2)
-    draws = _nuisance(n, nuisance, seed, None)
+    draws = _nuisance(n, nuisance, seed)
     with torch.no_grad():
         for start in range(0, n, rows):
             part = slice(start, start + rows)
@@ -114,23 +120,28 @@ def portraits(
 def _check(size: int, seed: int, nuisance: str) -> None:
     low, high = SIZES
     if not isinstance(size, int) or isinstance(size, bool) or not low <= size <= high:
-        raise InputError(f"size must be a whole number of pixels from {low} to {high}; got {size!r}.")
+        raise InputError(f"size must be a whole number, {low} to {high} pixels; got {size!r}.")
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise InputError(f"seed must be a whole number, 0 or more; got {seed!r}.")
     if nuisance not in ("fixed", "random"):
         raise InputError(f'nuisance must be "fixed" or "random"; got {nuisance!r}.')
 
 
-def _nuisance(n: int, nuisance: str, seed: int, sitter: int | Sequence[int] | None) -> Tensor:
+def _nuisance(
+    n: int, nuisance: str, seed: int, sitter: int | Sequence[int] | None = None
+) -> Tensor:
     """Nuisance draws (n, DRAWS) of the sitters that rows 0 to n - 1 show."""
     if nuisance == "fixed":
         if sitter is not None:
-            raise InputError(f'sitter is for nuisance="random": with "fixed" one model sits for all; got {sitter!r}.')
+            raise InputError(
+                f'sitter goes with nuisance="random"; with "fixed" one model sits for all rows. '
+                f"Leave it out, or ask for random nuisance; got {sitter!r}."
+            )
         family, number = MODEL
         return draw_nuisance(number + 1, family)[number:].expand(n, -1)
     if sitter is None:
         return draw_nuisance(n, seed)
     numbers = [sitter] * n if isinstance(sitter, int) else [int(k) for k in sitter]
     if len(numbers) != n or min(numbers, default=0) < 0:
-        raise InputError(f"sitter must be a number from 0, or one for each of the {n} rows; got {sitter!r}.")
+        raise InputError(f"sitter must be a number from 0, or {n} such, one a row; got {sitter!r}.")
     return draw_nuisance(max(numbers, default=0) + 1, seed)[numbers]

@@ -1,7 +1,8 @@
 """The painter's elements: soft edges, summed waves instead of noise, pigment, relief.
 
 Every element is smooth in its inputs, so that a picture stays differentiable in the factors.
-Fields are float32 (N, S, S), traits (N, 1, 1), colours (N, 3, S, S) or (N, 3, 1, 1) in linear light.
+Fields are float32 (N, S, S), traits (N, 1, 1), colours (N, 3, S, S) or (N, 3, 1, 1), linear in
+light.
 """
 
 import math
@@ -64,13 +65,23 @@ def pigment(*stops: tuple[float, float, float]) -> Tensor:
     return torch.tensor(stops, dtype=torch.float32) ** GAMMA
 
 
+def tint(red: float, green: float, blue: float) -> Tensor:
+    """Three factors (1, 3, 1, 1) to multiply a colour by."""
+    return torch.tensor([red, green, blue])[None, :, None, None]
+
+
+def hue(red: float, green: float, blue: float) -> Tensor:
+    """One colour (1, 3, 1, 1) in linear light from display values in [0, 1]."""
+    return tint(red, green, blue) ** GAMMA
+
+
 def blend(palette: Tensor, position: Tensor) -> Tensor:
     """Colour (N, 3, 1, 1) at `position` (N, 1, 1) in [-1, 1] on a palette with K equal steps.
 
     Weights are overlapping bells, so the path is smooth and passes near each stop.
     """
     stops = torch.linspace(-1, 1, len(palette))
-    weight = torch.exp(-0.5 * ((position - stops) / (1.1 / (len(palette) - 1))) ** 2)  # (N, 1, K)
+    weight = bell(position - stops, 1.1 / (len(palette) - 1))  # (N, 1, K)
     weight = weight / weight.sum(-1, keepdim=True)
     return (weight @ palette).transpose(1, 2).unsqueeze(-1)
 

@@ -15,7 +15,7 @@ CROWN, DEPTH = 0.96, 0.93
 
 
 def nose(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
-    """Height of the nose over the face: a ridge that rises to the tip, undercut below, and wings."""
+    """Height of the nose over the face: a ridge rising to the tip, undercut below, and wings."""
     tip = -t.nose_length
     along = inside(0.06 - y, 0.30) * (0.42 + 0.58 * inside(tip + 0.17 - y, 0.24))
     along = along * inside(y - tip + 0.05, 0.14)
@@ -25,7 +25,7 @@ def nose(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
 
 
 def relief(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
-    """Height of all other features over the plain head: sockets, lids, brows, cheeks, mouth, chin."""
+    """Height of all other features over the plain head."""
     xa = soft_abs(x)
     ex = xa - t.eye_distance
     total = -0.105 * bell(ex + 0.03, 0.15) * bell(y - 0.03, 0.105)  # eye sockets
@@ -39,34 +39,40 @@ def relief(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
     mouth = y + 0.63
     total = total + 0.06 * bell(x, 0.22) * bell(mouth, 0.14)
     lips = bell(x, 0.14)
-    total = total + 0.035 * lips * (bell(mouth - 0.045, 0.032) + 1.15 * bell(mouth + 0.052, 0.036))
-    total = total - 0.03 * lips * bell(mouth, 0.016) - 0.03 * bell(x, 0.16) * bell(mouth + 0.13, 0.035)
+    total = total + lips * (0.035 * bell(mouth - 0.045, 0.032) + 0.04 * bell(mouth + 0.052, 0.036))
+    total = total - 0.03 * (lips * bell(mouth, 0.016) + bell(x, 0.16) * bell(mouth + 0.13, 0.035))
     total = total - 0.012 * bell(x, 0.022) * bell(mouth - 0.12, 0.035)  # philtrum
     return total + 0.085 * bell(x, 0.17) * bell(y + 0.93 * t.chin, 0.105)
 
 
-def outline(u: Tensor, y: Tensor, t: SimpleNamespace, swell: Tensor | float = 0.0) -> SimpleNamespace:
-    """The plain head without relief, as seen: coverage, depth, and the point of the head frame.
+def span(t: SimpleNamespace, swell: Tensor | float = 0.0) -> Tensor:
+    """Half-width of the turned head at the height of the eyes, `swell` wider all round."""
+    wide, deep = (t.half_width + swell) * t.cos_yaw, (DEPTH + swell) * t.sin_yaw
+    return torch.sqrt(wide**2 + deep**2)
 
-    At each height the head is an ellipse of half-width a and half-depth b about (0, centre). Turned
-    by the yaw it spans `reach`; where 1 - (u / reach)^2 is positive the ray meets it.
+
+def outline(u: Tensor, y: Tensor, t: SimpleNamespace) -> tuple[Tensor, Tensor]:
+    """The plain head without relief, as seen: distance inside its edge, and depth z.
+
+    At each height the head is an ellipse with half-width a and half-depth b about (0, centre), both
+    shrinking from the eyes to crown and chin. The ray through u meets it where `room` is positive;
+    beyond the edge the surface falls away smoothly, so that its normals stay sound there.
     """
     cos, sin = t.cos_yaw, t.sin_yaw
-    up, down = soft_relu(y, 0.02) / (CROWN + swell), soft_relu(-y, 0.02) / (1.07 * t.chin + 0.4 * swell)
+    up, down = soft_relu(y, 0.02) / CROWN, soft_relu(-y, 0.02) / (1.07 * t.chin)
     profile = up**2.3 + down**t.jaw  # 0 at the eyes, 1 at crown and chin
-    width, depth = t.half_width + swell, DEPTH + swell
     centre = -0.15 + 0.30 * torch.tanh(down**2)
-    span = torch.sqrt((width * cos) ** 2 + (depth * sin) ** 2)
+    reach = span(t)
     du = u - centre * sin
-    room = 1 - profile - (du / span) ** 2
-    slope = torch.sqrt((2 * du / span**2) ** 2 + (2.4 * (up + down)) ** 2 + 0.02)
+    room = 1 - profile - (du / reach) ** 2
+    slope = torch.sqrt((2 * du / reach**2) ** 2 + (2.4 * (up + down)) ** 2 + 0.02)
     scale = soft_relu(1 - profile, 0.03) + 1e-3
-    a2, b2 = width**2 * scale, depth**2 * scale
+    a2, b2 = t.half_width**2 * scale, DEPTH**2 * scale
     quad = sin**2 / a2 + cos**2 / b2
     cross = du * sin * cos * (1 / b2 - 1 / a2)
     bulge = torch.sqrt(soft_relu(quad * room / scale, 0.03)) 
     z = centre * cos + (bulge - cross) / quad - 1.4 * soft_relu(-room, 0.04)
-    return SimpleNamespace(distance=room / slope, z=z)
+    return room / slope, z
 
 
 def surface(u: Tensor, y: Tensor, t: SimpleNamespace) -> SimpleNamespace:
@@ -75,15 +81,13 @@ def surface(u: Tensor, y: Tensor, t: SimpleNamespace) -> SimpleNamespace:
     The relief stands where the displaced surface is, not the plain one: a fixed point, reached in a
     few steps, which is what makes the nose slide over the far cheek when the head turns.
     """
-    plain = outline(u, y, t)
+    distance, plain = outline(u, y, t)
     cos, sin = t.cos_yaw, t.sin_yaw
-    front = inside(u * sin + plain.z * cos - 0.15, 0.35)
-    z = plain.z
+    front = inside(u * sin + plain * cos - 0.15, 0.35)
+    z = plain
     for _ in range(4):
         x = u * cos - z * sin
-        z = plain.z + 0.5 * (z - plain.z) + 0.5 * front * nose(x, y, t)
+        z = 0.5 * (z + plain + front * nose(x, y, t))
     x = u * cos - z * sin
-    z = plain.z + front * (nose(x, y, t) + relief(x, y, t))
-    return SimpleNamespace(
-        distance=plain.distance, z=z, plain_z=plain.z, front=front, x=u * cos - z * sin, depth=u * sin + z * cos
-    )
+    z = plain + front * (nose(x, y, t) + relief(x, y, t))
+    return SimpleNamespace(distance=distance, z=z, x=u * cos - z * sin, depth=u * sin + z * cos)

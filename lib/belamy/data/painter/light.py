@@ -1,28 +1,37 @@
-"""Key light from one side, warm; cool dim surroundings; flesh that lets light seep past the edge."""
+"""Warm key light from one side, cool dim surroundings, flesh that lets light seep past the edge."""
 
+import math
 from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
-from belamy.data.painter.brush import soft_relu
+from belamy.data.painter.brush import hue, soft_relu
 
 KEY = (1.56, 1.37, 1.11)  # warm, as from a high window onto a varnished canvas
 FILL = (0.058, 0.056, 0.062)
 BOUNCE = (0.075, 0.044, 0.026)  # what the warm ground throws back into the shadows
 FLESH = (0.22, 0.11, 0.07)  # how far the light wraps round the form, red furthest
 CLOTH = (0.12, 0.12, 0.12)
+LINEN = hue(0.90, 0.87, 0.80)
 
 
 def direction(light: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Unit vector to the lamp: from the left at -1 to the right at 1, always from above."""
     azimuth, height = 1.22 * light, 0.60
-    level = float(torch.cos(torch.tensor(height)))
-    return torch.sin(azimuth) * level, torch.full_like(azimuth, height).sin(), torch.cos(azimuth) * level
+    level = math.cos(height)
+    up = torch.full_like(light, math.sin(height))
+    return level * torch.sin(azimuth), up, level * torch.cos(azimuth)
 
 
-def lit(albedo: Tensor, normal: tuple, t: SimpleNamespace, shadow: Tensor, wrap=FLESH) -> Tensor:
-    """Shade: albedo (N, 3, ., .) under key, fill and bounce; `shadow` is 1 where the key is cut off."""
+def lit(
+    albedo: Tensor,
+    normal: tuple[Tensor, Tensor, Tensor],
+    t: SimpleNamespace,
+    shadow: Tensor,
+    wrap: tuple[float, float, float] = FLESH,
+) -> Tensor:
+    """Shade an albedo (N, 3, S, S): key (cut off where `shadow` is 1), sky and bounce."""
     facing = normal[0] * t.lamp[0] + normal[1] * t.lamp[1] + normal[2] * t.lamp[2]
     below = 0.5 - 0.5 * normal[1]
     open_air = 0.35 + 0.65 * normal[2]
@@ -33,7 +42,7 @@ def lit(albedo: Tensor, normal: tuple, t: SimpleNamespace, shadow: Tensor, wrap=
     return albedo * torch.stack(shades, 1)
 
 
-def gloss(normal: tuple, t: SimpleNamespace, sharpness: float) -> Tensor:
+def gloss(normal: tuple[Tensor, Tensor, Tensor], t: SimpleNamespace, sharpness: float) -> Tensor:
     """Highlight of a smooth surface, 1 at its centre (half-vector between lamp and eye)."""
     lx, ly, lz = t.lamp
     size = torch.rsqrt(lx**2 + ly**2 + (lz + 1) ** 2)

@@ -17,7 +17,7 @@ CHANCES = (
     "sex", "age", "beard", "collar", "hat", "ground", "parting", "hairline", "volume", "curl",
     "gaze_x", "gaze_y", "eyes", "iris", "brow_height", "brow_weight", "nose_length", "nose_width",
     "mouth_width", "lips", "smile", "blush", "jaw", "chin", "neck", "shoulders", "offset",
-    "mantle", "pearls", "ground_side", "weave", "varnish", "eye_distance", "bare_crown",
+    "cloak", "pearls", "ground_side", "weave", "varnish", "eye_distance", "bare_crown",
 )  # fmt: skip
 DRAWS = len(CHANCES) + PHASES * len(FIELDS)
 
@@ -72,7 +72,7 @@ def _features(t: SimpleNamespace, d: dict[str, Tensor]) -> None:
     t.nose_width = between(d["nose_width"], 0.90, 1.12) * (0.94 + 0.14 * man)
     t.mouth_width = between(d["mouth_width"], 0.20, 0.25)
     t.lips = between(d["lips"], 0.85, 1.2) * (1.08 - 0.22 * man)
-    t.smile = between(d["smile"], 0.0, 0.04)
+    t.smile = between(d["smile"], 0.012, 0.05)
     t.blush = between(d["blush"], 0.5, 1.1) * (1.1 - 0.35 * man)
     t.neck = between(d["neck"], 0.37, 0.41) + 0.07 * man
     t.shoulders = between(d["shoulders"], 1.55, 1.75) + 0.2 * man
@@ -90,7 +90,7 @@ def _styles(t: SimpleNamespace, d: dict[str, Tensor]) -> None:
     t.cravat = man * chosen(collar, 0.36, 0.68)
     t.low_neck = (1 - man) * chosen(collar, 0.36, 0.80)
     t.plain_band = chosen(collar, 0.80, 1.01) + man * chosen(collar, 0.68, 0.80)
-    t.mantle = chosen(d["mantle"], 0.0, 0.35) * torch.where(d["mantle"] < 0.17, -1.0, 1.0)
+    t.cloak = chosen(d["cloak"], 0.17, 0.35) - chosen(d["cloak"], 0.0, 0.17)
     t.pearls = t.low_neck * chosen(d["pearls"], 0.0, 0.6)
     t.hat = man * chosen(d["hat"], 0.0, 0.22)
     t.cap = (1 - man) * chosen(d["hat"], 0.0, 0.12)
