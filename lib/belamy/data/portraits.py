@@ -23,7 +23,11 @@ brush marks) is nuisance: constant with `nuisance="fixed"`, where the picture is
 of the factors alone, and drawn for each sitter with `nuisance="random"`.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -106,15 +110,28 @@ def portraits(
         known = ", ".join(FACTORS)
         raise InputError(f"vary must be a sequence of names from {known}; got {unknown}.")
     factors = draw_factors(n, seed) * torch.tensor([float(name in vary) for name in FACTORS])
-    images = torch.empty(n, 3, size, size, dtype=torch.uint8)
     rows = max(1, PIXELS_AT_ONCE // size**2)
-    draws = _nuisance(n, nuisance, seed)
-    with torch.no_grad():
-        for start in range(0, n, rows):
-            part = slice(start, start + rows)
-            images[part] = (picture(factors[part], draws[part], size) * 255 + 0.5).to(torch.uint8)
+    parts = factors.split(rows), _nuisance(n, nuisance, seed).split(rows)
+    with _one_thread_each(), ThreadPoolExecutor(os.cpu_count()) as studio:
+        images = torch.cat(list(studio.map(_pixels, *parts, repeat(size))))
     name = f"portraits-{nuisance}-{size}-seed{seed}"
     return ImageSet(images=images, name=name, factors=factors, factor_names=FACTORS)
+
+
+@torch.no_grad()
+def _pixels(factors: Tensor, draws: Tensor, size: int) -> Tensor:
+    return (picture(factors, draws, size) * 255 + 0.5).to(torch.uint8)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Keep torch from sharing out single operations: whole pictures are what the workers share."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _check(size: int, seed: int, nuisance: str) -> None:
