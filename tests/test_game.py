@@ -13,7 +13,7 @@ from torch.optim import SGD, Adam
 from belamy import losses, nets
 from belamy.data import ImageSet
 from belamy.errors import InputError, NonFiniteLoss
-from belamy.game import Game, Group, Player, fit, latents
+from belamy.game import Game, Group, Player, evaluate, fit, latents
 from belamy.game.batches import Batches
 from belamy.game.fit import _Loop
 
@@ -494,3 +494,22 @@ def test_sigterm_writes_the_checkpoint_and_ends_with_143(tmp_path):
     train(resumed, images(), epochs=2, checkpoint=path)
     train(whole, images(), epochs=2)
     assert resumed.rounds == 10 and equal(snapshot(resumed.nets), snapshot(whole.nets))
+
+
+# --- evaluation ----------------------------------------------------------------------------------
+
+
+def test_evaluation_is_the_mean_over_every_row_whatever_the_batch():
+    rows = torch.arange(10.0)[:, None]
+    game = Game({"net": nn.Linear(1, 1)}, [Player(["net"], lambda n, b, z: n.net(b.x).sum())])
+    loss = lambda n, b, z: {"a": b.x.mean(), "b": 2 * b.x.mean()}  # noqa: E731
+    for size in (3, 10, 99):
+        assert evaluate(game, loss, rows, batch_size=size) == pytest.approx({"a": 4.5, "b": 9, "total": 13.5})
+
+
+def test_evaluation_sees_fresh_noise_with_every_draw_and_repeats():
+    rows = torch.zeros(10, 1)
+    game = Game({"net": nn.Linear(1, 1)}, [Player(["net"], lambda n, b, z: n.net(b.x).sum())])
+    loss = lambda n, b, z: z.normal(len(b)).mean()  # noqa: E731
+    one, many = (evaluate(game, loss, rows, draws=d)["total"] for d in (1, 4000))
+    assert one == evaluate(game, loss, rows)["total"] and abs(many) < 0.02 < abs(one)

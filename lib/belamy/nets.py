@@ -46,15 +46,26 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """The encoder's mirror: latents (B, q) to logits (B, C, S, S)."""
+    """The encoder's mirror: latents (B, q) to logits (B, C, S, S).
+
+    Args:
+        hidden: units of one more dense layer, next to the latents. With few latents it lets the
+            decoder bend the latent space before it is laid out as an image; 0 leaves it out.
+    """
 
     def __init__(
-        self, size: int, latent_dim: int, channels: int = 3, widths: Sequence[int] = (32, 64)
+        self,
+        size: int,
+        latent_dim: int,
+        channels: int = 3,
+        widths: Sequence[int] = (32, 64),
+        hidden: int = 32,
     ) -> None:
         super().__init__()
         self.side = _check_sizes(size, len(widths), latent_dim)
         self.latent_dim = latent_dim
-        self.head = nn.Linear(latent_dim, widths[-1] * self.side**2)
+        bend = [nn.Linear(latent_dim, hidden), _leaky()] if hidden else []
+        self.head = nn.Sequential(*bend, nn.Linear(hidden or latent_dim, widths[-1] * self.side**2))
         layers: list[nn.Module] = [_leaky()]
         for a, b in zip(widths[::-1], (*widths[-2::-1], channels)):
             layers += [nn.ConvTranspose2d(a, b, 4, 2, 1), _leaky()]

@@ -87,7 +87,8 @@ def fit(
     end = run["start"] + length
     if device.type == "cpu":
         keep_freed_memory()
-    bar = tqdm(total=length, initial=game.rounds - run["start"], unit="round", disable=not progress)
+    shown = {} if progress else {"disable": True}  # left out, TQDM_DISABLE decides
+    bar = tqdm(total=length, initial=game.rounds - run["start"], unit="round", **shown)
     game.history.interrupted = False
     with bar, loop, _stop_signals() as stop:
         while game.rounds < end and not stop:
