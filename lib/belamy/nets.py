@@ -66,7 +66,8 @@ class ConvDecoder(nn.Module):
         self.latent_dim = latent_dim
         bend = [nn.Linear(latent_dim, hidden), _leaky()] if hidden else []
         self.head = nn.Sequential(*bend, nn.Linear(hidden or latent_dim, widths[-1] * self.side**2))
-        layers: list[nn.Module] = [_leaky()]
+        # Not in place: its input is a view, whose gradient autograd would copy in another layout.
+        layers: list[nn.Module] = [nn.LeakyReLU(0.2)]
         for a, b in zip(widths[::-1], (*widths[-2::-1], channels)):
             layers += [nn.ConvTranspose2d(a, b, 4, 2, 1), _leaky()]
         self.convolutions = nn.Sequential(*layers[:-1])  # the last layer gives logits
