@@ -38,9 +38,11 @@ bench: $(STAMP)  ## run the benchmarks
 	@$(BIN)/python -m benchmarks
 
 record: $(STAMP)  ## make a recorded run: RUN=name PROFILE=gpu|record-cpu
-	@$(BIN)/python -m belamy.runs record $(RUN) --profile $(PROFILE)
+	$(if $(RUN),,$(error say which: make record RUN=name, of those in chapters/runs))
+	@$(BIN)/python -m belamy.runs $(RUN) $(if $(PROFILE),--profile $(PROFILE))
 
 sweep: $(STAMP)  ## make the whole table of a sweep: RUN=name
+	$(if $(RUN),,$(error say which: make sweep RUN=name, of those in chapters/runs))
 	@$(BIN)/python -m belamy.sweep $(RUN)
 
 setup: $(STAMP)  ## create .venv with the pinned versions (the other targets do it by themselves)

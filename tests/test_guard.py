@@ -91,7 +91,7 @@ def test_a_dead_kernel_is_a_failure(tiny):
 
 
 def test_stored_outputs_are_refused_when_code_library_or_data_changed(tiny):
-    with pytest.raises(BookError, match="01-tiny.ipynb: .*never executed"):
+    with pytest.raises(BookError, match="01-tiny.ipynb: .*never ran"):
         refuse_stale(tiny.book)
     write_outputs(tiny.book)
     assert printed(read(tiny.chapter)) == "the library says 1\n"

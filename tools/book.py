@@ -89,7 +89,7 @@ class Book:
         notebook = read(path)
         stamp = notebook.metadata.get("belamy")
         if stamp is None:
-            return ["it was never executed by `make outputs`"]
+            return ["everything (`make outputs` never ran it)"]
         return [part for part, now in self.digests(notebook).items() if stamp.get(part) != now]
 
 

@@ -1,11 +1,63 @@
-"""Mend the theme's known faults in the built pages."""
+"""Mend the theme's known faults in the built pages.
+
+Each function below mends one fault of sphinx-book-theme 1.1.4 and its companions, on a parsed
+page. tests/test_site.py finds every one of them again if its function is left out.
+"""
 
 from pathlib import Path
 
 from bs4 import BeautifulSoup
 
+# Loaded as scripts though nothing here uses them: Thebe has no kernel to talk to (and names another
+# server), and Font Awesome's 1.5 MB draw again what its fonts have drawn.
+UNUSED_SCRIPTS = ("sphinx-thebe", "THEBE_JS_URL", "fontawesome")
+
 
 def polish(html: Path) -> None:
     """Mend every page below `html` in place."""
-    for page in sorted(html.rglob("*.html")):
-        page.write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
+    for path in sorted(html.rglob("*.html")):
+        page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for mend in (drop_unused_scripts, name_by_content, list_plainly, land_logo, mark_corners):
+            mend(page)
+        path.write_text(str(page), encoding="utf-8")
+
+
+def drop_unused_scripts(page: BeautifulSoup) -> None:
+    """One of them is there twice and fails: THEBE_JS_URL 'has already been declared'.
+
+    The fonts' preloading, which fails where a page is opened as a file, goes with them.
+    """
+    for link in page.select("link[rel=preload][as=font]"):
+        link.decompose()
+    for script in page.find_all("script"):
+        text = f"{script.get('src', '')} {script.get('type', '')} {script.string or ''}"
+        if any(word in text for word in UNUSED_SCRIPTS) or "x-thebe" in text:
+            script.decompose()
+
+
+def name_by_content(page: BeautifulSoup) -> None:
+    """A label that differs from the visible words hides them from speech control."""
+    for toggle in page.select('summary[aria-label="Toggle hidden content"]'):
+        del toggle["aria-label"]
+    for script in page.find_all("script"):
+        if script.string and "search-button__button" in script.string:
+            script.string.replace_with(script.string.replace(' aria-label="Search"', ""))
+
+
+def list_plainly(page: BeautifulSoup) -> None:
+    """The bibliography's list claims items that it does not have."""
+    for entry in page.select(".citation-list, .citation[role=doc-biblioentry]"):
+        del entry["role"]
+
+
+def land_logo(page: BeautifulSoup) -> None:
+    """The logo lies outside every landmark."""
+    for logo in page.select(".sidebar-primary-item > .navbar-brand"):
+        logo.wrap(page.new_tag("nav", attrs={"aria-label": "Home"}))
+
+
+def mark_corners(page: BeautifulSoup) -> None:
+    """The empty corner of pandas' tables is no header."""
+    for corner in page.select("table.dataframe thead th"):
+        if not corner.get_text(strip=True):
+            corner.name = "td"

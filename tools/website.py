@@ -17,7 +17,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from tools.book import Book, BookError, digest, read, refuse_stale, tree_digest
-from tools.execute import execute, run_or_exit
+from tools.execute import STAMPED_VERSIONS, execute, run_or_exit
 from tools.polish import polish
 
 TEXT_FILES = ("*.md", "*.bib", "assets/*")
@@ -79,8 +79,8 @@ def assemble(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> No
         shutil.copyfile(path, target)
     for path, notebook in chapters.items():
         nbformat.write(with_stamp(notebook), source / path.relative_to(book.root))
-    for path in (book.root / "chapters" / "assets").glob("*.css"):
-        (source / "_static").mkdir(exist_ok=True)
+    (source / "_static").mkdir(exist_ok=True)
+    for path in (book.root / "chapters" / "assets").glob("*.[cj]s*"):  # every page loads them
         shutil.copyfile(path, source / "_static" / path.name)
     copy_mathjax(source / "extra" / "mathjax")
 
@@ -88,9 +88,10 @@ def assemble(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> No
 def with_stamp(notebook: NotebookNode) -> NotebookNode:
     """The notebook with its measured time under the title and what it ran with at the end."""
     stamp = notebook.metadata["belamy"]
-    ran = [f"{name} {number}" for name, number in stamp["versions"].items()]
-    time_line = f"Measured time: {minutes(stamp['seconds'])} (`{stamp['profile']}` profile)."
-    end_line = f"Ran with {', '.join(ran)}; `{stamp['profile']}` profile{seed_of(notebook)}."
+    versions = stamp["versions"]
+    ran = [f"{name} {versions[name]}" for name in ("python", *STAMPED_VERSIONS)]
+    time_line = f"Measured time: {minutes(stamp['seconds'])}, profile `{stamp['profile']}`."
+    end_line = f"Ran with {', '.join(ran)}; profile `{stamp['profile']}`{seed_of(notebook)}."
     first = notebook.cells[0]
     title, _, rest = first.source.partition("\n")
     if first.cell_type != "markdown" or not title.startswith("# "):

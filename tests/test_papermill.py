@@ -1,0 +1,54 @@
+"""The notebooks of recorded runs and sweeps, executed small and with other parameters."""
+
+import json
+import math
+
+import pytest
+from conftest import ROOT
+
+from belamy import runs
+from tools.book import code_cells, read
+
+NOTEBOOKS = {path.stem: path for path in (ROOT / "chapters" / "runs").glob("*.ipynb")}
+SMALL = {
+    "vae-latent-dim": {"q": 3, "seed": 7, "n": 128, "epochs": 1},
+    "vae-portraits": {"profile": "cpu", "seed": 7},
+}
+
+
+def run(name, folder, **parameters):
+    """Execute the notebook; return its executed copy and what it reported, if it reports."""
+    output, result = folder / "executed.ipynb", folder / "result.json"
+    given = {**SMALL[name], **parameters}
+    (definitions,) = (
+        cell.source
+        for cell in code_cells(read(NOTEBOOKS[name]))
+        if "parameters" in cell.metadata.get("tags", [])
+    )
+    if "result =" in definitions:
+        given["result"] = str(result)
+    runs.execute(NOTEBOOKS[name], output, given, threads=1)
+    return read(output), json.loads(result.read_text()) if result.exists() else {}
+
+
+def test_every_notebook_of_a_run_is_tried_here():
+    assert set(SMALL) == set(NOTEBOOKS)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_run_s_notebook_takes_other_parameters(name, tmp_path):
+    executed, result = run(name, tmp_path)
+    assert all(cell.execution_count for cell in code_cells(executed))
+    printed = "".join(o.get("text", "") for cell in code_cells(executed) for o in cell.outputs)
+    assert "nan" not in printed
+    numbers = [value for value in result.values() if isinstance(value, float)]
+    assert all(math.isfinite(number) for number in numbers)
+
+
+def test_another_seed_is_another_result_and_the_same_seed_the_same(tmp_path):
+    elbos = {}
+    for attempt, seed in enumerate([1, 1, 2]):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        elbos[attempt] = run("vae-latent-dim", folder, seed=seed)[1]["elbo"]
+    assert elbos[0] == elbos[1] != elbos[2]
