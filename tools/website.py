@@ -89,7 +89,8 @@ def with_stamp(notebook: NotebookNode) -> NotebookNode:
     """The notebook with its measured time under the title and what it ran with at the end."""
     stamp = notebook.metadata["belamy"]
     versions = stamp["versions"]
-    ran = [f"{name} {versions[name]}" for name in ("python", *STAMPED_VERSIONS)]
+    ran = [f"Python {versions['python']}"]
+    ran += [f"{name} {versions[name]}" for name in STAMPED_VERSIONS]
     time_line = f"Measured time: {minutes(stamp['seconds'])}, profile `{stamp['profile']}`."
     end_line = f"Ran with {', '.join(ran)}; profile `{stamp['profile']}`{seed_of(notebook)}."
     first = notebook.cells[0]
