@@ -1,7 +1,7 @@
 """Mend the theme's known faults in the built pages.
 
 Each function below mends one fault of sphinx-book-theme 1.1.4 and its companions, on a parsed
-page. tests/test_site.py finds every one of them again if its function is left out.
+page. Leave one out, and tests/test_site.py finds its fault again.
 """
 
 from pathlib import Path
