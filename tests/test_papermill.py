@@ -12,6 +12,7 @@ from tools.book import code_cells, read
 NOTEBOOKS = {path.stem: path for path in (ROOT / "chapters" / "runs").glob("*.ipynb")}
 SMALL = {
     "vae-latent-dim": {"q": 3, "seed": 7, "n": 128, "epochs": 1},
+    "vae-mnist": {"profile": "cpu", "seed": 7},
     "vae-portraits": {"profile": "cpu", "seed": 7},
 }
 
