@@ -201,7 +201,8 @@ def widget_names(source: str) -> set[str]:
 
 
 def unfit(source: str) -> set[str]:
-    return {n for n in widget_names(source) if hasattr(ipywidgets, n)} & (NEW_WIDGETS | UNFIT_WIDGETS)
+    used = {name for name in widget_names(source) if hasattr(ipywidgets, name)}
+    return used & (NEW_WIDGETS | UNFIT_WIDGETS)
 
 
 def test_the_widget_lint_sees_widgets_that_colab_lacks():
