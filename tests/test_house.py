@@ -126,7 +126,7 @@ def test_the_setup_cell_installs_only_where_a_repository_is_named(tmp_path):
     assert "pip" not in setup_cell.setup_source(tmp_path).replace("`pip install", "")
     config.write_text("repository: {url: 'https://example.org/b', branch: v1}")
     source = setup_cell.setup_source(tmp_path)
-    assert "git+https://example.org/b@v1" in source
+    assert '"--branch", "v1", "https://example.org/b"' in source
     assert "--no-deps" in source
     ast.parse(source)
 

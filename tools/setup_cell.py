@@ -24,14 +24,20 @@ if importlib.util.find_spec("belamy") is None:
 '''
 
 HOSTED = '''\
-# @title Setup: the library that the chapters share
+# @title Setup: the book and the library that its chapters share
 import importlib.util
 import subprocess
 import sys
 
 if importlib.util.find_spec("belamy") is None:  # in Colab, which has all that belamy needs
-    source = "belamy @ git+{url}@{branch}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    for command in (
+        ["git", "clone", "-q", "--depth", "1", "--branch", "{branch}", "{url}", "belamy-book"],
+        [*pip, "papermill"],  # for sweeps; it replaces nothing that Colab brings
+        [*pip, "--no-deps", "--editable", "belamy-book"],
+    ):
+        subprocess.run(command, check=True)
+    sys.path.insert(0, "belamy-book/lib")
     importlib.invalidate_caches()
 '''
 

@@ -11,8 +11,8 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from html import escape
-from uuid import uuid4
 
 import ipywidgets
 import numpy as np
@@ -130,7 +130,11 @@ class Sliders:
         source = base64.b64encode(_encode(sheet, "WEBP", quality=80)).decode()
         labels = [[_label(value) for value in values] for values in self.axes.values()]
         setup = escape(json.dumps({"columns": columns, "rows": rows, "labels": labels}))
-        inputs = "".join(map(self._input, self.axes, self.axes.values(), self.start))
+        name = f"belamy-{sha256(sheet.tobytes()).hexdigest()[:8]}"  # the same whenever it is run
+        inputs = "".join(
+            self._input(f"{name}-{k}", label, values, start)
+            for k, ((label, values), start) in enumerate(zip(self.axes.items(), self.start))
+        )
         style = (
             f"width:{width * self.zoom}px;height:{height * self.zoom}px;image-rendering:pixelated;"
             f"background-image:url(data:image/webp;base64,{source});"
@@ -144,8 +148,7 @@ class Sliders:
         )
 
     @staticmethod
-    def _input(label: str, values: list, start: float) -> str:
-        name = f"belamy-{uuid4().hex[:8]}"
+    def _input(name: str, label: str, values: list, start: float) -> str:
         nearest = min(range(len(values)), key=lambda k: abs(values[k] - start))
         return (
             f'<p><label for="{name}">{escape(label)}</label> '
