@@ -61,7 +61,7 @@ class Batches:
         self.labels = None if labels is None else labels.to(device)
         self.batch_size, self.seed, self.device = batch_size, seed, device
         self.per_epoch = len(images) // batch_size
-        self._orders: dict[str, tuple[int, torch.Tensor]] = {}
+        self._orders: dict[str, tuple[int, tuple[torch.Tensor, ...]]] = {}  # name: epoch, batches
 
     def draw(self, name: str, step: int) -> Batch:
         """The batch that the named player sees at its given step."""
@@ -69,9 +69,9 @@ class Batches:
         known = self._orders.get(name)
         if known is None or known[0] != epoch:
             rng = generator(self.seed, "order", name, epoch, device=self.device)
-            known = epoch, torch.randperm(len(self.rows), generator=rng, device=self.device)
-            self._orders[name] = known
-        return Batch(self, known[1][position * self.batch_size : (position + 1) * self.batch_size])
+            order = torch.randperm(len(self.rows), generator=rng, device=self.device)
+            known = self._orders[name] = epoch, order.split(self.batch_size)
+        return Batch(self, known[1][position])
 
     @cached_property
     def checksum(self) -> str:

@@ -17,6 +17,7 @@ from belamy.errors import InputError
 from belamy.game.history import History
 
 Loss = Callable[..., torch.Tensor | Mapping[str, torch.Tensor]]
+Parts = tuple[list[nn.Parameter], list[nn.Module]]  # those that may move, those that must be told
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class Game:
         self.steps = {player.name: 0 for player in self.players}  # steps taken so far
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self._moving: tuple[str, ...] | None = None  # nets that may move now
+        self._parts: dict[str, Parts] = {}  # of every net, while turns are given
         self._fixed = {id(p) for p in self.nets.parameters() if not p.requires_grad}
         self._check()
 
@@ -120,26 +122,24 @@ class Game:
         moving = tuple(name for player in players for name in player.nets)
         if moving == self._moving:
             return
+        if self._moving is None:  # nets may have changed since the last turn
+            self._parts = {name: self._parts_of(net) for name, net in self.nets.items()}
         self._moving = moving
-        for name, net in self.nets.items():
-            self._set_moving(net, name in moving)
+        for name, parts in self._parts.items():
+            _set_moving(parts, name in moving)
 
     def end_turns(self) -> None:
         """Unfreeze all nets and switch them to evaluation mode, ready for use."""
         self._moving = None
         for net in self.nets.values():
-            self._set_moving(net, True)
+            _set_moving(self._parts_of(net), True)
         self.nets.eval()
 
-    def _set_moving(self, net: nn.Module, moving: bool) -> None:
-        for parameter in net.parameters():
-            if id(parameter) not in self._fixed:
-                parameter.requires_grad_(moving)
-        for module in net.modules():
-            if isinstance(module, _NormBase) and module.running_mean is not None:
-                module.track_running_stats = moving  # off: batch statistics, buffers untouched
-            elif isinstance(module, _SpectralNorm):
-                module.train(moving)  # off: no power iteration
+    def _parts_of(self, net: nn.Module) -> Parts:
+        """What tells a net that moves from one that stands still."""
+        parameters = [p for p in net.parameters() if id(p) not in self._fixed]
+        modules = [m for m in net.modules() if isinstance(m, (_NormBase, _SpectralNorm))]
+        return parameters, modules
 
     def _check(self) -> None:
         if not self.turns:
@@ -158,3 +158,14 @@ class Game:
                         "parameter; give every net to one player only"
                     )
                 owner[id(parameter)] = player.name
+
+
+def _set_moving(parts: Parts, moving: bool) -> None:
+    parameters, modules = parts
+    for parameter in parameters:
+        parameter.requires_grad = moving
+    for module in modules:
+        if isinstance(module, _SpectralNorm):
+            module.train(moving)  # off: no power iteration
+        elif module.running_mean is not None:
+            module.track_running_stats = moving  # off: batch statistics, buffers untouched
