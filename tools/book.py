@@ -22,7 +22,6 @@ import yaml
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parent.parent
-WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 class BookError(Exception):
@@ -150,14 +149,6 @@ def with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode
         "belamy": executed.metadata["belamy"],
     }
     return merged
-
-
-def drop_widget_views(notebook: NotebookNode) -> None:
-    """Leave a live widget's static stand-in alone: its model's random id means nothing later."""
-    for cell in code_cells(notebook):
-        for output in cell.outputs:
-            if "text/html" in output.get("data", {}):
-                output.data.pop(WIDGET, None)
 
 
 def refuse_stale(book: Book) -> None:

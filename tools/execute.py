@@ -15,7 +15,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from tools.book import Book, BookError, combined, drop_widget_views, read, write
+from tools.book import Book, BookError, combined, read, write
+from tools.outputs import drop_widget_views, shrink_pictures
 
 CELL_TIMEOUT = 1800  # seconds; a whole chapter takes 360 at most where it was written
 KERNEL_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
@@ -80,6 +81,7 @@ class Execution:
             raise BookError(f"{where}, nothing of this chapter was kept\n{trace}") from error
         seconds = time.perf_counter() - clock
         drop_widget_views(self.notebook)
+        shrink_pictures(self.notebook)
         self.notebook.metadata["belamy"] = self.stamp(seconds)
         write(self.notebook, self.file)
         print(f"  {self.path.stem}  done in {seconds:.0f} s", flush=True)

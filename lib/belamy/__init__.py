@@ -22,6 +22,8 @@ def setup(profile: str = "auto", seed: int = 0) -> str:
     Raises:
         BelamyError: Python or torch is too old, or the profile is unknown.
     """
+    import warnings
+
     import torch
 
     from belamy import plots
@@ -39,6 +41,8 @@ def setup(profile: str = "auto", seed: int = 0) -> str:
         raise InputError(f"profile={profile!r} is not one of 'auto', {PROFILES}")
     if profile == "cpu":
         torch.set_num_threads(1)
+    # torch.func still uses torch.jit inside and warns its users about it.
+    warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
     plots.style()
     print(
         f"belamy {__version__}, Python {platform.python_version()}, torch {torch.__version__}, "

@@ -16,7 +16,7 @@ from belamy.errors import InputError
 def style() -> None:
     """The book's look: seaborn's colours for readers without full colour vision, crisp figures."""
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
-    plt.rcParams.update({"figure.dpi": 110, "axes.grid.axis": "y", "image.interpolation": "nearest"})
+    plt.rcParams.update({"figure.dpi": 90, "axes.grid.axis": "y", "image.interpolation": "nearest"})
 
 
 def as_array(images: torch.Tensor, columns: int = 8, padding: int = 1) -> np.ndarray:

@@ -27,6 +27,7 @@ from safetensors.torch import save as save_tensors
 from belamy.errors import FileError, InputError
 
 FIELDS = ("name", "parameters", "metrics", "history", "device", "versions", "commit", "date")
+QUIET = ["--log-level=ERROR"]  # kernels warn of their transport at every start
 FIELDS += ("seed", "data", "seconds", "files")
 
 
@@ -182,7 +183,7 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], threads: i
     try:
         papermill.execute_notebook(
             str(notebook), str(output), parameters=parameters, cwd=str(notebook.parent),
-            progress_bar=False, kernel_name="python3",
+            progress_bar=False, kernel_name="python3", extra_arguments=QUIET,
         )  # fmt: skip
     finally:
         for key, value in before.items():

@@ -69,7 +69,8 @@ def run(
     try:
         jobs = (delayed(_execute)(notebook, cache, n, dict(c)) for n, c in missing)
         done = Parallel(n_jobs=workers, prefer="threads", return_as="generator_unordered")(jobs)
-        failed = [f for f in tqdm(done, total=len(missing), desc=notebook.stem) if f]
+        hidden = "TQDM_DISABLE" in os.environ  # of which tqdm's notebook bar knows nothing
+        failed = [f for f in tqdm(done, total=len(missing), desc=notebook.stem, disable=hidden) if f]
     finally:
         os.environ.pop("OMP_NUM_THREADS")
         if before is not None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import signal
 import threading
 import warnings
@@ -87,8 +88,8 @@ def fit(
     end = run["start"] + length
     if device.type == "cpu":
         keep_freed_memory()
-    shown = {} if progress else {"disable": True}  # left out, TQDM_DISABLE decides
-    bar = tqdm(total=length, initial=game.rounds - run["start"], unit="round", **shown)
+    hidden = not progress or "TQDM_DISABLE" in os.environ  # of which tqdm's notebook bar knows nothing
+    bar = tqdm(total=length, initial=game.rounds - run["start"], unit="round", disable=hidden)
     game.history.interrupted = False
     with bar, loop, _stop_signals() as stop:
         while game.rounds < end and not stop:
