@@ -1,0 +1,1 @@
+"""Speed of Belamy's loop and loaders against textbooks': ``python -m benchmarks``."""

@@ -1,0 +1,95 @@
+"""Benchmarks run, and compare like with like. No figure of speed is asserted."""
+
+import math
+import re
+from functools import partial
+
+import pytest
+import torch
+
+from belamy.data import ImageSet
+from belamy.game import Game, Noise, fit
+from benchmarks import __main__ as bench
+from benchmarks import loop
+from benchmarks.models import MODELS
+from benchmarks.report import Row, table
+
+
+class Enough(Exception):
+    """Ends a contender, which trains until its callback raises."""
+
+
+def enough():
+    raise Enough
+
+
+def first_losses_of_textbook(model, images, lr):
+    """Parameters and first losses per image: of the VAE its sum, of the GAN D's and G's."""
+    nets, lines = model.nets(), []
+    count = sum(p.numel() for net in nets.values() for p in net.parameters())
+    settings = {"batch_size": len(images), "lr": lr, "betas": model.betas}
+    with pytest.raises(Enough):
+        model.plain(nets, images, enough, device="cpu", workers=0, log=lines.append, **settings)
+    return count, [float(value) for value in re.findall(r"(?i)loss\w*: ([-\d.]+)", lines[0])]
+
+
+def first_losses_of_fit(model, images, lr):
+    nets = model.nets()
+    game = Game(nets, model.players, keep=list(nets))
+    count = sum(p.numel() for net in game.nets.values() for p in net.parameters())
+    adam = partial(torch.optim.Adam, lr=lr, betas=model.betas)
+    settings = {"batch_size": len(images), "device": "cpu", "progress": False}
+    history = fit(game, ImageSet(images, "random"), rounds=1, optimizer=adam, **settings)
+    return count, history.frame().iloc[0][[player.name for player in model.players]].tolist()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_both_contenders_train_the_same_model(name, monkeypatch):
+    """Same parameters; same losses at step 0 from the same weights, data and draws."""
+
+    def draws(*shape, **_):
+        return torch.linspace(-2, 2, math.prod(shape)).sin().mul(2).reshape(shape)
+
+    monkeypatch.setattr(Noise, "normal", lambda _self, *shape: draws(*shape))
+    monkeypatch.setattr(torch, "randperm", lambda n, **_: torch.arange(n))
+    monkeypatch.setattr(torch, "randn", draws)
+    monkeypatch.setattr(torch, "randn_like", lambda like: draws(*like.shape))
+    model = MODELS[name]
+    images, found = model.images(4), []
+    for first_losses in (first_losses_of_textbook, first_losses_of_fit):
+        torch.manual_seed(3)  # weights
+        found.append(first_losses(model, images, 1e-5))
+    (theirs, their_losses), (ours, our_losses) = found
+    assert ours == theirs
+    assert our_losses == pytest.approx(their_losses, rel=1e-5)
+
+
+@pytest.mark.parametrize("part", bench.PARTS)
+def test_every_part_runs(part):
+    rows = list(bench.PARTS[part](bench.TINY))
+    assert rows
+    for row in rows:
+        assert math.isfinite(row.ours)
+        assert row.ratio is None or (math.isfinite(row.ratio) and row.ratio > 0)
+        assert row.shares is None or all(0 < share < 2 for share in row.shares)
+
+
+@pytest.mark.parametrize("build", loop.GAMES.values(), ids=loop.GAMES)
+def test_the_bare_loop_trains_all_players(build):
+    game = build()
+    before = [p.clone() for p in game.nets.parameters()]
+    with pytest.raises(Enough):
+        loop.bare(game, torch.rand(2 * loop.BATCH, loop.WIDTH), enough)
+    assert all((p != q).any() for p, q in zip(game.nets.parameters(), before))
+
+
+def test_the_table_says_what_is_met_and_what_is_missing():
+    rows = [
+        Row("a", 20, 10, "img/s", ratio=2.0, shares=(0.8, 0.4), at_least=1.5),
+        Row("b", 20, 10, "img/s", ratio=2.0, at_least=2.5),
+        Row("c", 60, None, "us", at_most=50),
+        Row("d", 40, None, "us", at_most=50),
+        Row("e", 1, 1, "img/s", ratio=1.0),
+    ]
+    assert [row.verdict for row in rows] == ["met", "gap 0.5", "gap 10", "met", ""]
+    assert "80% / 40%" in table(rows) and "2.00x" in table(rows)
