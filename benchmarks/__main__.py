@@ -120,7 +120,7 @@ def input_rows(budget: Budget) -> Iterator[Row]:
     yield Row("batches 64x64x3, PIL items", ours, theirs, "img/cpu-s", ratio)
     ours, theirs, ratio = inputs.resident_faces(max(64, count // 8), budget.repeats)
     yield Row("batches 64x64x3, JPEGs of faces", ours, theirs, "img/cpu-s", ratio, at_least=50)
-    first, again = inputs.folders(max(2, budget.scaled(16)), budget.repeats)
+    first, again = inputs.folders(max(2, budget.scaled(64)), budget.repeats)
     for what, target, found in (("first", 2, first), ("second", None, again)):
         ours, theirs, ratio = found
         what = f"folder of JPEGs, {what} time; PIL Lanczos"

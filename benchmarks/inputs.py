@@ -67,7 +67,8 @@ def folders(count: int, repeats: int, size: int = 128) -> tuple[Comparison, Comp
                 _plain_decode(file, size)
 
         kept_there = mock.patch.dict(os.environ, BELAMY_CACHE=place)
-        with kept_there, redirect_stderr(StringIO()):  # no progress bars
+        alone = mock.patch("os.cpu_count", return_value=1)  # one thread, as the plain loop has
+        with kept_there, alone, redirect_stderr(StringIO()):  # no progress bars
             first = _compare(lambda: folder(pictures, size, cache=False), theirs, count, repeats)
             folder(pictures, size)
             again = _compare(lambda: folder(pictures, size), theirs, count, repeats)

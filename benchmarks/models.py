@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from belamy import losses
 from belamy import nets as networks
 from belamy.data import ImageSet
-from belamy.game import Game, Player, fit
+from belamy.game import Game, Group, Player, fit
 from benchmarks import textbook
 
 Nets = dict[str, nn.Module]
@@ -34,7 +34,7 @@ class Model:
     name: str
     shape: tuple[int, int, int]
     nets: Callable[[], Nets]
-    players: tuple[Player, ...]
+    players: tuple[Player | Group, ...]
     plain: Callable[..., None]
     lr: float
     betas: tuple[float, float]
@@ -64,9 +64,21 @@ def _mlp_vae() -> Nets:
 
 
 _elbo_player = (Player(["encoder", "decoder"], losses.negative_elbo),)
+def _fakes(nets: nn.ModuleDict, batch, noise) -> Tensor:
+    return nets.generator(noise.normal(len(batch), nets.generator.latent_dim))
+
+
+def _judge(nets: nn.ModuleDict, batch, fakes: Tensor) -> dict[str, Tensor]:
+    return losses.minimax_discriminator(nets.discriminator(batch.x), nets.discriminator(fakes))
+
+
+def _please(nets: nn.ModuleDict, batch, fakes: Tensor) -> Tensor:
+    return losses.non_saturating_generator(nets.discriminator(fakes))
+
+
+# As in the recipe, both players learn from the same fakes, the discriminator first.
 _gan_players = (
-    Player(["discriminator"], losses.discriminator_loss),
-    Player(["generator"], losses.generator_loss),
+    Group([Player(["discriminator"], _judge), Player(["generator"], _please)], _fakes, alternating=True),
 )
 MODELS = {
     model.name: model

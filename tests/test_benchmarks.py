@@ -40,7 +40,7 @@ def first_losses_of_fit(model, images, lr):
     adam = partial(torch.optim.Adam, lr=lr, betas=model.betas)
     settings = {"batch_size": len(images), "device": "cpu", "progress": False}
     history = fit(game, ImageSet(images, "random"), rounds=1, optimizer=adam, **settings)
-    return count, history.frame().iloc[0][[player.name for player in model.players]].tolist()
+    return count, history.frame().iloc[0][[player.name for player in game.players]].tolist()
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,6 +1,7 @@
 """The loop: who moves, on what, in which order, and what happens when something goes wrong."""
 
 import contextlib
+import math
 import os
 import signal
 from functools import partial
@@ -13,7 +14,7 @@ from torch.optim import SGD, Adam
 from belamy import losses, nets
 from belamy.data import ImageSet
 from belamy.errors import InputError, NonFiniteLoss
-from belamy.game import Game, Group, Player, evaluate, fit, latents
+from belamy.game import Game, Group, Noise, Player, evaluate, fit, latents
 from belamy.game.batches import Batches
 from belamy.game.fit import _Loop
 
@@ -199,6 +200,59 @@ def test_a_group_pays_one_forward():
     game = Game({"a": nn.Linear(2, 1), "b": nn.Linear(2, 1)}, [group])
     train(game, torch.randn(32, 2), epochs=1)
     assert len(calls) == 4 and game.steps == {"a": 4, "b": 4}
+
+
+def shared_fakes():
+    """The original DCGAN program as a group: both players learn from the same fakes, D first."""
+    forward = lambda n, batch, noise: n.generator(noise.normal(len(batch), 5))  # noqa: E731
+    judge = lambda n, batch, fakes: losses.minimax_discriminator(  # noqa: E731
+        n.discriminator(batch.x), n.discriminator(fakes)
+    )
+    please = lambda n, batch, fakes: losses.non_saturating_generator(  # noqa: E731
+        n.discriminator(fakes)
+    )
+    players = [Player(["discriminator"], judge), Player(["generator"], please)]
+    return Game(gan().nets, [Group(players, forward, alternating=True)])
+
+
+def test_an_alternating_group_is_the_textbook_loop_with_shared_fakes():
+    game, twin = shared_fakes(), shared_fakes()
+    train(twin, images(), rounds=0, seed=3)  # only draws the weights
+    train(game, images(), rounds=3, seed=3, optimizer=partial(SGD, lr=0.05))
+    batches, noise = Batches(images(), 8, 3, torch.device("cpu")), Noise()
+    judge, maker = twin.nets.discriminator.train(), twin.nets.generator.train()
+    name = "discriminator&generator"
+    for step in range(3):
+        real = batches.draw(name, step).x
+        fakes = maker(noise.at(3, name, step).normal(8, 5))
+        loss = losses.minimax_discriminator(judge(real), judge(fakes.detach()))
+        gradients = torch.autograd.grad(loss["real"] + loss["fake"], judge.parameters())
+        with torch.no_grad():
+            for parameter, gradient in zip(judge.parameters(), gradients):
+                parameter -= 0.05 * gradient
+        statistics = [buffer.clone() for buffer in judge.buffers()]
+        loss = losses.non_saturating_generator(judge(fakes))
+        gradients = torch.autograd.grad(loss, maker.parameters())
+        for buffer, before in zip(judge.buffers(), statistics):  # the generator's turn leaves them
+            buffer.copy_(before)
+        with torch.no_grad():
+            for parameter, gradient in zip(maker.parameters(), gradients):
+                parameter -= 0.05 * gradient
+    for key, value in game.nets.state_dict().items():
+        torch.testing.assert_close(value, twin.nets.state_dict()[key], msg=key)
+
+
+def test_a_bad_loss_in_an_alternating_group_undoes_only_who_had_not_moved():
+    game = shared_fakes()
+    train(game, images(), rounds=1)
+    before = {k: v.clone() for k, v in game.nets.state_dict().items()}
+    (group,) = game.turns
+    worried = Player(["generator"], lambda n, batch, fakes: n.discriminator(fakes).mean() * math.nan)
+    game.turns = [Group([group.players[0], worried], group.forward, alternating=True)]
+    with pytest.raises(NonFiniteLoss, match="generator became NaN"):
+        train(game, images(), rounds=1)
+    moved = {k for k, v in game.nets.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved and all(k.startswith("discriminator") for k in moved)
 
 
 # --- what a loss receives ------------------------------------------------------------------------

@@ -112,3 +112,90 @@ def test_weights_behind_a_spectral_norm_are_a_function_of_seed_and_name_too():
     assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values()))
     largest = torch.linalg.svdvals(first.weight)[0]
     assert float(largest) == pytest.approx(1, abs=1e-3)
+
+
+# --- nets that take labels -----------------------------------------------------------------------
+
+
+def first_input(net, *inputs):
+    """What the first layer with weights receives."""
+    seen = []
+    layer = next(m for m in net.modules() if isinstance(m, (nn.Linear, nn.Conv2d)))
+    layer = net.head if isinstance(net, nets.Generator) else layer
+    with_hook = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    net(*inputs)
+    with_hook.remove()
+    return seen[0]
+
+
+def test_a_generator_receives_the_label_as_a_one_hot_vector_beside_the_latents():
+    z, y = torch.randn(4, 5), torch.tensor([2, 0, 1, 2])
+    net = nets.Generator(16, 5, width=4, classes=3)
+    assert torch.equal(first_input(net, z, y), torch.cat([z, torch.eye(3)[y]], 1))
+    assert net(z, y).shape == (4, 3, 16, 16)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_discriminator_receives_the_label_as_constant_maps_without_losing_the_layout(layout):
+    x, y = torch.rand(4, 3, 16, 16).contiguous(memory_format=layout), torch.tensor([2, 0, 1, 2])
+    net = nets.Discriminator(16, width=4, classes=3)
+    given = first_input(net, x, y)
+    assert given.is_contiguous(memory_format=torch.channels_last)
+    maps = torch.eye(3)[y][:, :, None, None].expand(4, 3, 16, 16)
+    assert torch.equal(given, torch.cat([2 * x - 1, maps], 1))
+    assert net(x, y).shape == (4,)
+
+
+@pytest.mark.parametrize("name", ["Generator", "Discriminator"])
+def test_changing_one_label_changes_that_row_alone(name):
+    torch.manual_seed(0)
+    net = getattr(nets, name)(16, width=4, classes=3).eval()
+    x = torch.randn(4, 100) if name == "Generator" else torch.rand(4, 3, 16, 16)
+    y = torch.tensor([2, 0, 1, 2])
+    change = (net(x, y) - net(x, torch.tensor([2, 0, 0, 2]))).abs().reshape(4, -1)
+    assert (change.amax(1) > 1e-6).tolist() == [False, False, True, False]
+
+
+def test_without_classes_nothing_is_added():
+    torch.manual_seed(0)
+    plain = nets.Generator(16, 5, width=4), nets.Discriminator(16, width=4)
+    torch.manual_seed(0)
+    zero = nets.Generator(16, 5, width=4, classes=0), nets.Discriminator(16, width=4, classes=0)
+    for a, b in zip(plain, zero):
+        assert all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+    assert plain[0].head.in_features == 5 and plain[1].convolutions[0].in_channels == 3
+    x = torch.rand(2, 3, 16, 16)
+    assert torch.equal(first_input(plain[1], x), 2 * x - 1)
+
+
+LABELLED = nets.Generator(16, 5, width=4, classes=3)
+JUDGE = nets.Discriminator(16, width=4, classes=3)
+
+
+@pytest.mark.parametrize(
+    "net, labels, words",
+    [
+        (LABELLED, None, r"classes=3.*net\(x, y\)"),
+        (LABELLED, torch.tensor([0, 1, 3, 2]), "0 to 3; expected 0 to 2"),
+        (LABELLED, torch.tensor([0, -1, 1, 2]), "-1 to 2"),
+        (LABELLED, torch.zeros(4), r"float32 of shape \(4,\).*int64"),
+        (LABELLED, torch.zeros(4, dtype=torch.int32), "int32"),
+        (LABELLED, torch.zeros(3, dtype=torch.int64), r"\(3,\).*\(4,\)"),
+        (LABELLED, torch.zeros(4, 3, dtype=torch.int64), r"\(4, 3\).*\(4,\)"),
+        (nets.Generator(16, 5, width=4), torch.zeros(4, dtype=torch.int64), "without classes"),
+        (JUDGE, None, "classes=3"),
+        (JUDGE, torch.tensor([0, 1, 3, 2]), "0 to 3; expected 0 to 2"),
+        (nets.Discriminator(16, width=4), torch.zeros(4, dtype=torch.int64), "without classes"),
+    ],
+)
+def test_labels_that_do_not_fit_are_named(net, labels, words):
+    x = torch.randn(4, 5) if isinstance(net, nets.Generator) else torch.rand(4, 3, 16, 16)
+    with pytest.raises(InputError, match=words):
+        net(x, labels) if labels is not None else net(x)
+
+
+@pytest.mark.parametrize("classes", [-1, 2.0, True, None])
+def test_a_number_of_classes_that_is_none_is_named(classes):
+    for build in (nets.Generator, nets.Discriminator):
+        with pytest.raises(InputError, match=f"classes={classes!r}"):
+            build(16, classes=classes)

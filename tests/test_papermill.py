@@ -13,6 +13,7 @@ NOTEBOOKS = {path.stem: path for path in (ROOT / "chapters" / "runs").glob("*.ip
 SMALL = {
     "vae-latent-dim": {"q": 3, "seed": 7, "n": 128, "epochs": 1},
     "vae-mnist": {"profile": "cpu", "seed": 7},
+    "vae-precision": {"seed": 7, "n": 64, "size": 16, "epochs": 1},
     "vae-portraits": {"profile": "cpu", "seed": 7},
 }
 

@@ -46,6 +46,15 @@ def test_a_run_comes_back_as_it_was_recorded(folder):
     assert str(folder) not in (folder / "data/runs/tiny/run.json").read_text()
 
 
+def test_a_stamp_says_the_precision_and_whether_the_code_had_been_edited(folder, monkeypatch):
+    record()
+    assert "abc123 on cpu" in runs.load("tiny").stamp() and ", fp32, torch" in runs.load("tiny").stamp()
+    monkeypatch.setenv("BELAMY_RECORD", "0123456789abcdef+")
+    record(precision="bf16")
+    assert "0123456789+ on cpu" in runs.load("tiny").stamp()
+    assert ", bf16, torch" in runs.load("tiny").stamp()
+
+
 @pytest.mark.parametrize("file", ["weights.safetensors", "samples.png"])
 @pytest.mark.parametrize("how", ["flip", "delete"])
 def test_a_file_that_changed_is_refused(folder, file, how):

@@ -3,7 +3,8 @@
 Log-likelihoods and divergences are summed over the dimensions of one example and returned per
 example, shape (B,), with all their constants; losses average them over the batch. Functions take
 logits where a sigmoid would saturate. Sources: Kingma & Welling 2014 (ELBO, reparameterisation,
-closed-form KL); Higgins et al. 2017 (beta); Goodfellow et al. 2014 (adversarial losses).
+closed-form KL); Higgins et al. 2017 (beta); Goodfellow et al. 2014 (adversarial losses); Mirza &
+Osindero 2014 (labels); Mao et al. 2017 (least squares); Lim & Ye 2017 (hinge).
 """
 
 import math
@@ -91,17 +92,83 @@ def gaussian_negative_elbo(nets, batch, noise, beta: float = 1.0) -> dict[str, T
     }
 
 
-def discriminator_loss(nets, batch, noise) -> dict[str, Tensor]:
-    """-E[log D(x)] - E[log(1 - D(G(z)))]: nets ``discriminator`` x -> logits, ``generator``."""
-    z = noise.normal(len(batch), nets.generator.latent_dim)
-    real, fake = nets.discriminator(batch.x), nets.discriminator(nets.generator(z))
+def minimax_discriminator(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """-E[log D(x)] and -E[log(1 - D(G(z)))], D the sigmoid of scores (B,): Goodfellow et al. 2014.
+
+    Raises:
+        InputError: here and in the other losses of scores, if those are not (B,).
+    """
+    real, fake = _scores(real), _scores(fake)
     return {"real": F.softplus(-real).mean(), "fake": F.softplus(fake).mean()}
 
 
-def generator_loss(nets, batch, noise) -> Tensor:
-    """The generator's non-saturating loss, -E[log D(G(z))]."""
+def minimax_generator(fake: Tensor) -> Tensor:
+    """E[log(1 - D(G(z)))] from scores (B,): saturates, its gradient vanishes where D wins."""
+    return -F.softplus(_scores(fake)).mean()
+
+
+def non_saturating_generator(fake: Tensor) -> Tensor:
+    """-E[log D(G(z))] from scores (B,): the same fixed point, a strong gradient where D wins."""
+    return F.softplus(-_scores(fake)).mean()
+
+
+def least_squares_discriminator(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """E[(D(x) - 1)^2] / 2 and E[D(G(z))^2] / 2 on raw scores (B,): Mao et al. 2017, a=0, b=c=1."""
+    real, fake = _scores(real), _scores(fake)
+    return {"real": (real - 1).square().mean() / 2, "fake": fake.square().mean() / 2}
+
+
+def least_squares_generator(fake: Tensor) -> Tensor:
+    """E[(D(G(z)) - 1)^2] / 2 on raw scores (B,): Mao et al. 2017."""
+    return (_scores(fake) - 1).square().mean() / 2
+
+
+def hinge_discriminator(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """E[max(0, 1 - D(x))] and E[max(0, 1 + D(G(z)))] on raw scores (B,): Lim & Ye 2017."""
+    real, fake = _scores(real), _scores(fake)
+    return {"real": F.relu(1 - real).mean(), "fake": F.relu(1 + fake).mean()}
+
+
+def hinge_generator(fake: Tensor) -> Tensor:
+    """-E[D(G(z))] on raw scores (B,): Lim & Ye 2017."""
+    return -_scores(fake).mean()
+
+
+def discriminator_loss(nets, batch, noise, of_scores=minimax_discriminator) -> dict[str, Tensor]:
+    """The discriminator's loss: nets ``discriminator`` x -> scores (B,), ``generator`` z -> x."""
+    return of_scores(nets.discriminator(batch.x), _fake_scores(nets, batch, noise))
+
+
+def generator_loss(nets, batch, noise, of_scores=non_saturating_generator) -> Tensor:
+    """The generator's loss, by default the non-saturating one; nets as above."""
+    return of_scores(_fake_scores(nets, batch, noise))
+
+
+def conditional_discriminator_loss(
+    nets, batch, noise, of_scores=minimax_discriminator
+) -> dict[str, Tensor]:
+    """``discriminator_loss`` given labels: D(x, y) on pairs, D(G(z, y), y) on the same labels."""
+    real = nets.discriminator(batch.x, batch.y)
+    return of_scores(real, _fake_scores(nets, batch, noise, batch.y))
+
+
+def conditional_generator_loss(nets, batch, noise, of_scores=non_saturating_generator) -> Tensor:
+    """``generator_loss`` given the batch's labels."""
+    return of_scores(_fake_scores(nets, batch, noise, batch.y))
+
+
+def _fake_scores(nets, batch, noise, *labels: Tensor) -> Tensor:
     z = noise.normal(len(batch), nets.generator.latent_dim)
-    return F.softplus(-nets.discriminator(nets.generator(z))).mean()
+    return nets.discriminator(nets.generator(z, *labels), *labels)
+
+
+def _scores(scores: Tensor) -> Tensor:
+    if scores.ndim != 1:  # torch would broadcast (B, 1), and average over what is no example
+        raise InputError(
+            f"scores of shape {tuple(scores.shape)}; a discriminator returns one number an "
+            "example, (B,): .squeeze(1) or .mean((1, 2, 3)) at its end"
+        )
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 def _sum_example(values: Tensor) -> Tensor:

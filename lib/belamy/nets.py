@@ -4,13 +4,15 @@ Images are float (B, C, H, W) in [0, 1]; decoders return logits of that shape; g
 images; discriminators and critics return one number an image, (B,). Features are flattened in
 their memory order (H, W, C), which costs no copy in the channels_last layout that ``fit`` uses.
 Sources: Jlidi & Kovacs (two 4x4 stride-2 convolutions of 32 and 64 channels; a discriminator of
-two convolutions and a fully connected layer); Radford et al. 2016 (DCGAN).
+two convolutions and a fully connected layer); Radford et al. 2016 (DCGAN); Mirza & Osindero 2014
+(labels as inputs).
 """
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from belamy.errors import InputError
 
@@ -144,15 +146,24 @@ class Generator(nn.Module):
     Args:
         size: 16, 32, 64, 128, ...
         width: channels of the last hidden map; each map before has twice as many.
+        classes: with some, ``forward(z, y)`` takes labels y, int64 (B,), 0 to classes - 1, which
+            go to the first layer as one-hot vectors beside z (Mirza & Osindero 2014).
     """
 
-    def __init__(self, size: int, latent_dim: int = 100, channels: int = 3, width: int = 64):
+    def __init__(
+        self,
+        size: int,
+        latent_dim: int = 100,
+        channels: int = 3,
+        width: int = 64,
+        classes: int = 0,
+    ) -> None:
         super().__init__()
         doublings = _doublings(size)
         _check_sizes(size, doublings, latent_dim)
-        self.latent_dim = latent_dim
+        self.latent_dim, self.classes = latent_dim, _check_classes(classes)
         widths = [width * 2**k for k in reversed(range(doublings))]
-        self.head = nn.Linear(latent_dim, widths[0] * 16, bias=False)
+        self.head = nn.Linear(latent_dim + classes, widths[0] * 16, bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)]
         for a, b in zip(widths, widths[1:]):
             layers += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b)]
@@ -163,8 +174,9 @@ class Generator(nn.Module):
     def reset_parameters(self) -> None:
         _dcgan_weights(self)
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         _check_shape(z, (self.latent_dim,))
+        z = _with_labels(z, y, self.classes)
         return torch.sigmoid(2 * self.convolutions(_unflatten(self.head(z), 4)))  # (tanh + 1) / 2
 
 
@@ -178,6 +190,8 @@ class Discriminator(nn.Module):
             portrait study has 2.
         normalise: "inner" normalises all but the first layer (DCGAN), "all" also the first (the
             portrait study), "none" nothing (a critic).
+        classes: with some, ``forward(x, y)`` takes labels y, int64 (B,), 0 to classes - 1, which
+            go to the first layer as one more map per class, all 1 or all 0.
     """
 
     def __init__(
@@ -187,14 +201,15 @@ class Discriminator(nn.Module):
         width: int = 64,
         layers: int | None = None,
         normalise: str = "inner",
+        classes: int = 0,
     ) -> None:
         super().__init__()
         if normalise not in ("none", "inner", "all"):
             raise InputError(f"normalise={normalise!r} is not one of 'none', 'inner', 'all'")
         layers = layers or _doublings(size)
         side = _check_sizes(size, layers, 1)
-        self.shape = (channels, size, size)
-        widths = [channels, *(width * 2**k for k in range(layers))]
+        self.shape, self.classes = (channels, size, size), _check_classes(classes)
+        widths = [channels + classes, *(width * 2**k for k in range(layers))]
         stack: list[nn.Module] = []
         for k, (a, b) in enumerate(zip(widths, widths[1:])):
             norm = normalise == "all" or (normalise == "inner" and k > 0)
@@ -207,9 +222,10 @@ class Discriminator(nn.Module):
     def reset_parameters(self) -> None:
         _dcgan_weights(self)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         _check_shape(x, self.shape)
-        return self.head(_flatten(self.convolutions(2 * x - 1))).squeeze(1)
+        x = _with_labels(2 * x - 1, y, self.classes)
+        return self.head(_flatten(self.convolutions(x))).squeeze(1)
 
 
 class Critic(Discriminator):
@@ -234,6 +250,16 @@ def _flatten(maps: Tensor) -> Tensor:
 
 def _unflatten(rows: Tensor, side: int) -> Tensor:
     return rows.unflatten(1, (side, side, -1)).permute(0, 3, 1, 2)
+
+
+def _with_labels(x: Tensor, y: Tensor | None, classes: int) -> Tensor:
+    """x (B, C, ...) with one more channel per class, 1 everywhere for the label's, else 0."""
+    _check_labels(y, classes, len(x))
+    if y is None:
+        return x
+    rows = x.movedim(1, -1)  # channels last, and so they stay in memory
+    one_hot = F.one_hot(y, classes).to(x).view(len(x), *[1] * (x.ndim - 2), classes)
+    return torch.cat([rows, one_hot.expand(*rows.shape[:-1], classes)], -1).movedim(-1, 1)
 
 
 def _dcgan_weights(net: nn.Module) -> None:
@@ -270,3 +296,24 @@ def _check_sizes(size: int, halvings: int, latent_dim: int) -> int:
 def _check_shape(x: Tensor, shape: tuple[int, ...]) -> None:
     if tuple(x.shape[1:]) != shape:
         raise InputError(f"got shape {tuple(x.shape)}; expected (B, {', '.join(map(str, shape))})")
+
+
+def _check_classes(classes: int) -> int:
+    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 0:
+        raise InputError(f"classes={classes!r} must be a whole number, 0 for a net without labels")
+    return classes
+
+
+def _check_labels(y: Tensor | None, classes: int, count: int) -> None:
+    if y is None and classes:
+        raise InputError(f"this net has classes={classes}: pass labels too, net(x, y)")
+    if y is None:
+        return
+    if not classes:
+        raise InputError("labels for a net without classes: build it with classes=10, say")
+    if y.dtype != torch.int64 or tuple(y.shape) != (count,):
+        found = f"{y.dtype} of shape {tuple(y.shape)}"
+        raise InputError(f"labels are {found}; expected torch.int64 of shape ({count},)")
+    # An accelerator would have to be waited for; there a bad label fails in the one-hot kernel.
+    if y.device.type == "cpu" and count and not 0 <= int(y.min()) <= int(y.max()) < classes:
+        raise InputError(f"labels lie in {y.min()} to {y.max()}; expected 0 to {classes - 1}")

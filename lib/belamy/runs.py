@@ -1,7 +1,7 @@
 """Recorded runs: what took long or needed a GPU, kept with everything needed to trust it.
 
 A run is a folder ``data/runs/<name>/``: ``run.json`` (parameters, metrics, history, device,
-versions, commit, seed, the data's name and checksum, wall time, and size and sha256 of every other
+versions, commit, seed, the data's name and checksum, precision, wall time, and size and sha256 of every other
 file), weights as safetensors, pictures as PNG. Only ``make record`` and ``make sweep`` write there.
 """
 
@@ -26,9 +26,9 @@ from safetensors.torch import save as save_tensors
 
 from belamy.errors import FileError, InputError
 
-FIELDS = ("name", "parameters", "metrics", "history", "device", "versions", "commit", "date")
+FIELDS = ("name", "parameters", "metrics", "history", "device", "precision", "versions", "commit")
+FIELDS += ("date", "seed", "data", "seconds", "files")
 QUIET = ["--log-level=ERROR"]  # kernels warn of their transport at every start
-FIELDS += ("seed", "data", "seconds", "files")
 
 
 def data_dir() -> Path:
@@ -71,12 +71,12 @@ class Run:
         return Image.open(self.folder / name)
 
     def stamp(self) -> str:
-        """One line on where the run comes from."""
+        """One line on where the run comes from; a commit with a plus sign had been edited since."""
         r = self.record
-        minutes = r["seconds"] / 60
+        minutes, edited = r["seconds"] / 60, "+" * r["commit"].endswith("+")
         return (
-            f"recorded {r['date']} at commit {r['commit'][:10]} on {r['device']}, "
-            f"torch {r['versions']['torch']}, seed {r['seed']}, {minutes:.0f} min, "
+            f"recorded {r['date']} at commit {r['commit'][:10]}{edited} on {r['device']}, "
+            f"{r['precision']}, torch {r['versions']['torch']}, seed {r['seed']}, {minutes:.0f} min, "
             f"data {r['data']['name']} ({r['data']['checksum'][:10]})"
         )
 
@@ -117,6 +117,7 @@ def write(
     seed: int,
     seconds: float,
     device: torch.device | str = "cpu",
+    precision: str = "fp32",
     weights: dict[str, torch.Tensor] | None = None,
     pictures: dict[str, Image.Image] | None = None,
 ) -> Path:
@@ -125,6 +126,7 @@ def write(
     Args:
         history: one row an epoch or a cell of a grid; numbers and strings only.
         data: an ImageSet, of which name and checksum are kept.
+        precision: that of the training, "fp32" or "bf16".
         weights: stored in half precision.
         pictures: PNGs by file name.
 
@@ -149,6 +151,7 @@ def write(
         "metrics": metrics,
         "history": history.round(6).to_dict("records"),
         "device": device_name(device),
+        "precision": precision,
         "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
         "commit": commit,
         "date": date.today().isoformat(),

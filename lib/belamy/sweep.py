@@ -99,6 +99,7 @@ def main() -> None:
         arguments.name, parameters=axes, metrics={"cells": len(table)}, seed=0, seconds=seconds,
         history=table.drop(columns=["data", "checksum"]),
         data=argparse.Namespace(name=first["data"], checksum=first["checksum"]),
+        precision=" and ".join(axes.get("precision", ["fp32"])),
     )  # fmt: skip
     print(f"{arguments.name}: {len(table)} cells -> {folder}")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from belamy.errors import InputError
 
@@ -65,11 +65,19 @@ def _decode(file: Path, settings: Settings) -> tuple[tuple[int, int], np.ndarray
     with Image.open(file, formats=FORMATS) as picture:
         if settings.crop == "centre":  # a JPEG need not be decoded at more than about twice size
             picture.draft(None, (2 * side, 2 * side))
-        upright = ImageOps.exif_transpose(picture)
+        picture.load()
+        upright = _upright(picture)
     square = _flatten(_eight_bit(_middle(upright)), settings.background)
-    square = square.convert("RGB" if settings.channels == 3 else "L")
+    mode = "RGB" if settings.channels == 3 else "L"
+    square = square if square.mode == mode else square.convert(mode)
     pixels = np.array(square.resize((side, side), Image.Resampling.LANCZOS))
     return upright.size, np.atleast_3d(pixels).transpose(2, 0, 1)
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turned as its EXIF says; without the copy that Pillow makes where there is nothing to turn."""
+    turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    return ImageOps.exif_transpose(picture) if turned else picture
 
 
 def _middle(picture: Image.Image) -> Image.Image:

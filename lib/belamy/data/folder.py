@@ -1,6 +1,7 @@
 """Any folder of pictures as an image set, decoded once and kept ready for the next time."""
 
 import hashlib
+import itertools
 import json
 import os
 import unicodedata
@@ -142,7 +143,9 @@ def _decode_all(root: Path, listing: Listing, settings: Settings) -> ImageSet:
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            results = pool.map(lambda name: try_decode(root / name, settings), names)
+            few = [names[i : i + 8] for i in range(0, len(names), 8)]  # a task each: fewer handovers
+            tasks = pool.map(lambda some: [try_decode(root / n, settings) for n in some], few)
+            results = itertools.chain.from_iterable(tasks)
             bar = tqdm(results, "decoding pictures", len(names), leave=False)
             for row, (result, name) in enumerate(zip(bar, names)):
                 if isinstance(result, str):

@@ -11,8 +11,8 @@ class History:
     """The losses of every round; turns into a pandas frame and a plot.
 
     Columns are named after the player (its total loss) and ``player/term`` (the terms, where a
-    loss returned several). Losses of a round wait on the device until ``flush`` reads them, all
-    in one transfer. A player that steps several times a round shows its last step.
+    loss returned several). Losses that are still on a device wait there until ``flush`` reads them,
+    all in one transfer. A player that steps several times a round shows its last step.
     """
 
     def __init__(self) -> None:
@@ -20,22 +20,24 @@ class History:
         self.values: list[list[float]] = []
         self.epochs: list[int] = []
         self.interrupted = False
-        self._pending: list[torch.Tensor] = []
+        self._pending: list[list[float | torch.Tensor]] = []
 
     def __len__(self) -> int:
         return len(self.values) + len(self._pending)
 
-    def record(self, epoch: int, losses: dict[str, torch.Tensor]) -> None:
-        """Remember one round's scalar losses without reading them from the device."""
+    def record(self, epoch: int, losses: dict[str, float | torch.Tensor]) -> None:
+        """Remember one round's losses; scalar tensors are not read from their device yet."""
         self.columns = self.columns or list(losses)
-        self._pending.append(torch.stack([losses[name].float() for name in self.columns]))
+        self._pending.append([losses[name] for name in self.columns])
         self.epochs.append(epoch)
 
     def flush(self) -> dict[str, float]:
         """Read all pending rounds from the device at once; return the latest round's losses."""
-        if self._pending:
-            self.values += torch.stack(self._pending).tolist()
-            self._pending.clear()
+        waiting = [v.float() for row in self._pending for v in row if isinstance(v, torch.Tensor)]
+        read = iter(torch.stack(waiting).tolist() if waiting else ())
+        for row in self._pending:
+            self.values.append([next(read) if isinstance(v, torch.Tensor) else v for v in row])
+        self._pending.clear()
         return dict(zip(self.columns, self.values[-1])) if self.values else {}
 
     def first_non_finite(self, start: int = 0) -> tuple[int, str] | None:

@@ -49,15 +49,23 @@ class Player:
 
 @dataclass(frozen=True)
 class Group:
-    """Players that move at the same time, sharing one forward pass.
+    """Players that share one forward pass.
 
     ``forward(nets, batch, noise)`` computes what they share; each player's loss is then called
-    as ``loss(nets, batch, shared)``. All gradients are taken before any of them steps.
+    as ``loss(nets, batch, shared)``.
+
+    Attributes:
+        alternating: by default the players move at the same time: all gradients are taken before
+            any of them steps. If True, they move one after the other, in order, on what was shared
+            before the first moved; so ``forward`` must not use a net that moves before the last
+            player does. The original DCGAN program is such a group: the discriminator learns from
+            the fakes that the generator then learns from.
     """
 
     players: Sequence[Player]
     forward: Callable
     steps: int = 1
+    alternating: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "players", tuple(self.players))
