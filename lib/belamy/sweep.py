@@ -82,16 +82,22 @@ def run(
 
 
 def main() -> None:
-    """``python -m belamy.sweep NAME``: run the grid beside the notebook, record its table."""
+    """``python -m belamy.sweep NAME``: run the grid beside the notebook, record its table.
+
+    ``NAME.grid.json`` holds the axes of one grid, or a list of several, run one after the other.
+    """
     parser = argparse.ArgumentParser(description="sweep chapters/runs/NAME.ipynb over its grid")
     parser.add_argument("name")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     notebook = runs.notebook_of(arguments.name)
-    axes = json.loads(notebook.with_suffix(".grid.json").read_text())
+    grids = json.loads(notebook.with_suffix(".grid.json").read_text())
+    grids = grids if isinstance(grids, list) else [grids]
+    cells = [cell for axes in grids for cell in grid(**axes)]
+    axes = {name: list(dict.fromkeys(cell[name] for cell in cells)) for name in cells[0]}
     cache = runs.data_dir().parent / ".cache" / "sweeps" / arguments.name
     started = time.time()
-    table = run(notebook, grid(**axes), cache, arguments.workers)
+    table = run(notebook, cells, cache, arguments.workers)
     seconds = float(table["seconds"].sum()) if "seconds" in table else time.time() - started
     os.environ["BELAMY_RECORD"] = runs.commit()
     first = table.iloc[0]
