@@ -144,6 +144,14 @@ def test_a_game_already_trained_goes_on_from_its_checkpoint(tmp_path):
     assert fresh.rounds == 8 and same(first, fresh)
 
 
+def test_a_run_may_be_stored_before_its_first_round(tmp_path, whole):
+    train(gan(), PIXELS, epochs=0, checkpoint=tmp_path / "start")
+    game = gan()
+    train(game, PIXELS, epochs=0, checkpoint=tmp_path / "start")
+    train(game, PIXELS, epochs=6)
+    assert same(game, whole)
+
+
 def test_no_pickle_and_settings_in_plain_json(tmp_path):
     path = tmp_path / "run.safetensors"
     train(gan(), PIXELS, epochs=1, checkpoint=path)

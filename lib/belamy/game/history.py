@@ -71,7 +71,9 @@ class History:
         """The history as tensors, for a checkpoint (column names travel apart)."""
         self.flush()
         return {
-            "values": torch.tensor(self.values, dtype=torch.float64).reshape(len(self.values), -1),
+            "values": torch.tensor(self.values, dtype=torch.float64).reshape(
+                len(self.values), len(self.columns)
+            ),
             "epochs": torch.tensor(self.epochs, dtype=torch.int64),
         }
 
