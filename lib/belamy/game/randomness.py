@@ -70,7 +70,8 @@ def initialise(net: torch.nn.Module, seed: int, name: str) -> None:
     Calls ``reset_parameters`` of every module that has it, children before parents, so that a
     net's own ``reset_parameters`` has the last word. The global generator is left as it was.
     """
-    net.to(memory_format=torch.contiguous_format)  # draws fill a tensor in the order of its memory
+    # As if just built: draws fill a tensor in the order of its memory, and spectral norm iterates.
+    net.train().to(memory_format=torch.contiguous_format)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(key(seed, "weights", name))
         for module in reversed(list(net.modules())):
