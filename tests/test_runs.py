@@ -145,3 +145,20 @@ def test_a_notebook_that_never_reports_is_named(folder):
     nbformat.write(content, book)
     with pytest.raises(sweep.SweepError, match="never called sweep.report"):
         sweep.run(book, sweep.grid(q=[1]), folder / "cache")
+
+
+def test_make_sweep_records_the_table_of_all_its_grids(folder, monkeypatch):
+    log = str(folder / "log")
+    notebook(folder / "chapters" / "runs" / "square.ipynb")
+    grids = [{"q": [2, 3], "log": [log], "precision": ["fp32"]}, {"q": [5], "log": [log], "precision": ["bf16"]}]
+    parameters = "q = 1\nprecision = ''\nlog = ''\nresult = ''"
+    book = nbformat.read(folder / "chapters/runs/square.ipynb", 4)
+    book.cells[0].source = parameters
+    nbformat.write(book, folder / "chapters/runs/square.ipynb")
+    (folder / "chapters/runs/square.grid.json").write_text(json.dumps(grids))
+    monkeypatch.setattr("sys.argv", ["sweep", "square", "--workers", "1"])
+    sweep.main()
+    run = runs.load("square")
+    assert list(run.history()["square"]) == [4, 9, 25]
+    assert run.parameters["q"] == [2, 3, 5] and run.metrics == {"cells": 3}
+    assert run.record["precision"] == "fp32 and bf16"
