@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT
+from conftest import COUNT_AND_PRINT, ROOT
 
 from tools import website
 from tools.book import BookError, read, refuse_stale
@@ -33,6 +33,23 @@ def test_an_edit_in_library_or_data_executes_again(tiny, file, text):
     tiny.edit(file, text)
     execute(tiny.book)
     assert tiny.executions == 2
+
+
+def test_a_recorded_run_executes_the_chapters_that_name_it_and_no_others(tiny):
+    tiny.edit_cell(2, COUNT_AND_PRINT + "print('far-away' + 'here')\n")
+    tiny.edit("data/runs/far-away/run.json", "{}")
+    tiny.edit("chapters/runs/far-away.grid.json", "{}")
+    execute(tiny.book)
+    for file in ("data/runs/other/run.json", "chapters/runs/other.ipynb", "chapters/runs/other.grid.json"):
+        tiny.edit(file, "{}")
+    execute(tiny.book)
+    assert tiny.executions == 1
+    tiny.edit("data/runs/far-away/run.json", "{ }")
+    execute(tiny.book)
+    assert tiny.executions == 2
+    tiny.edit("chapters/runs/far-away.grid.json", "{ }")
+    execute(tiny.book)
+    assert tiny.executions == 3
 
 
 def test_a_new_version_of_torch_in_the_lock_executes_again_but_one_of_the_theme_does_not(tiny):

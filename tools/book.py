@@ -1,10 +1,10 @@
 """The book's chapters, and when their stored outputs are stale.
 
 An execution is named by a digest of all that its outputs depend on: the chapter's code cells, the
-library, the data, the notebooks of the recorded runs, the pinned versions that compute, and the
-profile. Text is not part of it: a
-chapter whose text alone was edited keeps its outputs. (Jupyter Book's own cache looks at the code
-cells only, so that after an edit in the library its pages stay stale.)
+library, the data, the recorded runs that the code names and their notebooks, the pinned versions
+that compute, and the profile. Text is not part of it: a chapter whose text alone was edited keeps
+its outputs. (Jupyter Book's own cache looks at the code cells only, so that after an edit in the
+library its pages stay stale.)
 """
 
 import copy
@@ -13,6 +13,7 @@ import json
 import os
 import re
 import tomllib
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -60,16 +61,27 @@ class Book:
         """Digests of what every chapter depends on."""
         return {
             "lib": tree_digest(self.root / "lib" / "belamy"),
-            "data": tree_digest(self.root / "data"),
-            "runs": tree_digest(self.root / "chapters" / "runs"),
             "lock": digest("\n".join(pinned_versions(self.root))),
             "profile": self.profile,
         }
 
+    @cached_property
+    def runs(self) -> set[str]:
+        """Names of all recorded runs, and of those that could be recorded."""
+        recorded = [path.name for path in (self.root / "data" / "runs").glob("*")]
+        return {*recorded, *(path.stem for path in (self.root / "chapters" / "runs").glob("*.ipynb"))}
+
     def digests(self, notebook: NotebookNode) -> dict[str, str]:
         """What an execution of `notebook` depends on, part by part."""
-        code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-        return {"code": digest(json.dumps(code)), **self.surroundings}
+        code = json.dumps([cell.source for cell in code_cells(notebook)])
+        others = {name for name in self.runs if name not in code}
+        return {
+            "code": digest(code),
+            "lib": self.surroundings["lib"],
+            "data": tree_digest(self.root / "data", others),
+            "runs": tree_digest(self.root / "chapters" / "runs", others),
+            **self.surroundings,
+        }
 
     def cache_file(self, path: Path) -> Path:
         """Where the executed form of the chapter at `path`, as it stands now, is kept."""
@@ -101,14 +113,20 @@ def combined(digests: dict[str, str]) -> str:
     return digest(json.dumps(digests))
 
 
-def tree_digest(folder: Path) -> str:
-    """Digest of the names and contents of all files below `folder`, compiled ones aside."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+def tree_digest(folder: Path, without: Set[str] = frozenset()) -> str:
+    """Digest of the names and contents of all files below `folder`, compiled ones aside.
+
+    Left out is also what is called, up to its first dot, or lies in a folder called, as `without`
+    says.
+    """
+    files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
     return digest(
         "\n".join(
-            f"{path.relative_to(folder).as_posix()} {digest(path.read_bytes())}"
+            f"{path.as_posix()} {digest((folder / path).read_bytes())}"
             for path in files
-            if "__pycache__" not in path.parts and not path.name.startswith(".")
+            if "__pycache__" not in path.parts
+            and not path.name.startswith(".")
+            and without.isdisjoint(part.partition(".")[0] for part in path.parts)
         )
     )
 
