@@ -158,7 +158,9 @@ def test_an_interrupted_execution_keeps_finished_chapters_and_leaves_no_kernel(t
     tiny.edit_cell(
         2, "import os, time\nopen('../pid', 'w').write(f'{os.getpid()}\\n')\ntime.sleep(600)"
     )
-    code = "import sys; from pathlib import Path; from tools.book import Book; "
+    # Who is started in the background by a shell ignores Ctrl-C, and so do its children.
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from pathlib import Path; from tools.book import Book; "
     code += "from tools.execute import execute, run_or_exit; "
     code += "run_or_exit(lambda: execute(Book(Path(sys.argv[1]))))"
     with subprocess.Popen(
