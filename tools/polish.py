@@ -17,7 +17,9 @@ def polish(html: Path) -> None:
     """Mend every page below `html` in place."""
     for path in sorted(html.rglob("*.html")):
         page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        for mend in (drop_unused_scripts, name_by_content, list_plainly, land_logo, mark_corners):
+        for mend in (
+            drop_unused_scripts, name_by_content, list_plainly, land_logo, mark_corners, reach_tables
+        ):  # fmt: skip
             mend(page)
         path.write_text(str(page), encoding="utf-8")
 
@@ -61,3 +63,9 @@ def mark_corners(page: BeautifulSoup) -> None:
     for corner in page.select("table.dataframe thead th"):
         if not corner.get_text(strip=True):
             corner.name = "td"
+
+
+def reach_tables(page: BeautifulSoup) -> None:
+    """A wide table scrolls on a narrow screen, but not by keyboard unless it can have the focus."""
+    for box in page.select(".pst-scrollable-table-container"):
+        box["tabindex"] = "0"
