@@ -57,7 +57,7 @@ class Execution:
             self.notebook,
             timeout=CELL_TIMEOUT,
             kernel_name="python3",
-            extra_arguments=["--log-level=ERROR"],
+            extra_arguments=["--log-level=CRITICAL"],
             store_widget_state=False,
             record_timing=False,
             resources={"metadata": {"path": str(path.parent)}},

@@ -28,7 +28,7 @@ from belamy.errors import FileError, InputError
 
 FIELDS = ("name", "parameters", "metrics", "history", "device", "precision", "versions", "commit")
 FIELDS += ("date", "seed", "data", "seconds", "files")
-QUIET = ["--log-level=ERROR"]  # kernels warn of their transport at every start
+QUIET = ["--log-level=CRITICAL"]  # kernels tell of their transport, and of being shut down
 
 
 def data_dir() -> Path:
