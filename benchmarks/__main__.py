@@ -1,4 +1,4 @@
-"""``python -m benchmarks [vae dcgan mlp inputs loop]``: every figure of the book on speed.
+"""``python -m benchmarks [vae dcgan mlp inputs loop ensemble]``: every figure of the book on speed.
 
 Models: ``fit`` against a plain textbook loop, in turns. On the CPU the firm figure is images per
 CPU-second on one thread, which other work on the machine hardly moves; images per second on two
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import inputs, loop
+from benchmarks import copies, inputs, loop
 from benchmarks.contest import Contest, median_ratio
 from benchmarks.models import MODELS, Contender, Model
 from benchmarks.peak import flops_per_image, peak
@@ -140,12 +140,27 @@ def loop_rows(budget: Budget) -> Iterator[Row]:
         yield Row("waits for the device in 200 rounds, 4 logs", waits, None, "", at_most=4)
 
 
+def ensemble_rows(budget: Budget) -> Iterator[Row]:
+    """Copies of AVA5 at once against one by one, and the time of the AVA sweep that follows."""
+    ways = [("cpu", "processes", 16, None), ("cpu", "batched", 16, None)]
+    if torch.cuda.is_available():
+        ways = [*ways, ("cuda", "batched", 190, 30)]
+    for device, method, count, target in ways:
+        count, rounds = max(2, budget.scaled(count)), budget.scaled(36)
+        ours, theirs, ratio = copies.versus(device, method, count, rounds, budget.repeats)
+        what = f"{count} copies of AVA5, {method}, {device}"
+        yield Row(what, ours, theirs, "rounds/s", ratio, at_least=target)
+        whole = copies.whole_sweep(ours), copies.whole_sweep(theirs)
+        yield Row("  whole sweep, 7 x 19 x 10 copies", *whole, "min", ratio)
+
+
 PARTS: dict[str, Callable[[Budget], Iterator[Row]]] = {
     "vae": lambda budget: model_rows("study's VAE 64x64x3", budget),
     "dcgan": lambda budget: model_rows("DCGAN 64x64x3", budget),
     "mlp": lambda budget: model_rows("MLP VAE 784-400-20", budget),
     "inputs": input_rows,
     "loop": loop_rows,
+    "ensemble": ensemble_rows,
 }
 
 

@@ -11,6 +11,8 @@ from tools.book import code_cells, read
 
 NOTEBOOKS = {path.stem: path for path in (ROOT / "chapters" / "runs").glob("*.ipynb")}
 SMALL = {
+    "ava-experiment": {"rates": [0.5, 0.02], "seeds": 1},
+    "ava-portraits": {"profile": "cpu", "seed": 7},
     "dcgan-mnist": {"profile": "cpu", "seed": 7},
     "dcgan-portraits": {"profile": "cpu", "seed": 7},
     "dcgan-sensitivity": {"seed": 7, "images": 64, "pictures": 256, "width": 4, "judged": 64, "batch_size": 32},

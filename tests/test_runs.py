@@ -1,7 +1,15 @@
 """Recorded runs and sweeps: what is written is what is read, and tampering shows."""
 
+import contextlib
 import json
+import os
+import random
+import re
+import signal
+import time
+from pathlib import Path
 
+import joblib
 import nbformat
 import pandas as pd
 import pytest
@@ -162,3 +170,67 @@ def test_make_sweep_records_the_table_of_all_its_grids(folder, monkeypatch):
     assert list(run.history()["square"]) == [4, 9, 25]
     assert run.parameters["q"] == [2, 3, 5] and run.metrics == {"cells": 3}
     assert run.record["precision"] == "fp32 and bf16"
+
+
+def results(cache):
+    return {path.name: path.stat().st_mtime_ns for path in cache.glob("*.json")}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+def test_a_sweep_killed_at_random_loses_nothing_and_does_nothing_twice(folder, monkeypatch):
+    """Kernels are replaced by a nap; report, cache and resumption are the real ones."""
+    book, cache, log = notebook(folder / "square.ipynb"), folder / "cache", folder / "log"
+
+    def nap(_notebook, _output, parameters, threads=None):
+        time.sleep(0.02)
+        sweep.report(parameters["result"], square=parameters["q"] ** 2)
+        with open(log, "a") as file:  # after the report: a line is a cell that need not run again
+            file.write(f"{parameters['q']}\n")
+
+    monkeypatch.setattr(runs, "execute", nap)
+    cells, rng = sweep.grid(q=list(range(40))), random.Random(0)
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    found = {}
+    for _ in range(6):
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                sweep.run(book, cells, cache)
+            os._exit(0)
+        enough, deadline = len(found) + rng.randrange(1, 6), time.monotonic() + 60
+        while len(results(cache)) < enough and time.monotonic() < deadline:
+            time.sleep(0.003)
+        time.sleep(rng.uniform(0, 0.02))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        now = results(cache)
+        assert found.items() <= now.items()  # what was there is there, and was not written again
+        found = now
+    assert 6 <= len(found) < 40
+    table = sweep.run(book, cells, cache)
+    assert list(table["square"]) == [q * q for q in range(40)]
+    assert found.items() <= results(cache).items()
+    done = [int(line) for line in log.read_text().split()]
+    assert len(done) == len(set(done))
+
+
+def test_failed_cells_leave_their_notebooks_and_do_not_stop_the_rest(folder):
+    book, cache, log = notebook(folder / "square.ipynb", broken="q == 1"), folder / "cache", folder / "log"
+    with pytest.raises(sweep.SweepError, match=r"1 of 3 cells failed: .*ipynb") as raised:
+        sweep.run(book, sweep.grid(q=[1, 2, 3], log=[str(log)]), cache, workers=1)
+    assert log.read_text() == "2 3 "
+    named = re.search(r"see (\S+\.ipynb)", str(raised.value))[1]
+    assert "no such q" in Path(named).read_text()  # the traceback
+
+
+def test_a_sweep_runs_on_a_dask_cluster_of_two_workers(folder):
+    distributed = pytest.importorskip("distributed")
+    book, cache, log = notebook(folder / "square.ipynb"), folder / "cache", folder / "log"
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+        with joblib.parallel_config(backend="dask"):
+            table = sweep.run(book, sweep.grid(q=[1, 2, 3], log=[str(log)]), cache)
+        ran = client.run(lambda: os.getpid())
+    assert list(table["square"]) == [1, 4, 9]
+    assert sorted(log.read_text().split()) == ["1", "2", "3"]
+    assert len(set(ran.values())) == 2 and os.getpid() not in ran.values()
