@@ -23,7 +23,7 @@ def balance_metric(images: Tensor, generated: Tensor, reading: str = "normalised
 
     - ``"as printed"``: d(1 - d) with d in [0, sqrt(C)], C channels; from sqrt(3)(1 - sqrt(3)) = -1.268
       to 1/4 for RGB;
-    - ``"as coded"``: the absolute value |d(1 - d)| at each pixel, as the public program computes;
+    - ``"as coded"``: the absolute value of d(1 - d) at each pixel, as the public program computes;
       from 0 to 1.268 for RGB;
     - ``"normalised"``: d divided by sqrt(C), so that black against white is at distance 1; from 0 to 1/4.
 
