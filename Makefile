@@ -8,13 +8,13 @@ PARALLEL := -n 2 --dist loadscope
 .DEFAULT_GOAL := help
 .PHONY: book preview outputs test serve bench record sweep setup clean help
 
-book: $(STAMP)  ## execute the chapters that are not in the cache, build the site into _build/html
+book: $(STAMP)  ## execute the chapters that are not in the cache, two at a time, build the site into _build/html
 	@$(BIN)/python -m tools.website book
 
 preview: $(STAMP)  ## build the site from the stored outputs into _build/preview/html; refuse stale ones
 	@$(BIN)/python -m tools.website preview
 
-outputs: $(STAMP)  ## execute stale chapters in place, two at a time (FORCE=1: all of them)
+outputs: $(STAMP)  ## execute stale chapters in place (FORCE=1: all of them)
 	@$(BIN)/python -m tools.setup_cell
 	@$(BIN)/python -m tools.execute $(if $(FORCE),--force)
 

@@ -167,7 +167,7 @@ def test_an_interrupted_execution_keeps_finished_chapters_and_leaves_no_kernel(t
         [sys.executable, "-c", code, tiny.root], cwd=ROOT, text=True, stdout=subprocess.PIPE
     ) as process:
         pid = tiny.root / "pid"
-        wait_for(lambda: pid.exists() and pid.read_text().endswith("\n"))
+        wait_for(lambda: pid.exists() and pid.read_text().endswith("\n") and tiny.cached)
         process.send_signal(signal.SIGINT)
         told, _ = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 from tools.book import Book, BookError, combined, read, write
 from tools.outputs import drop_widget_views, shrink_pictures
 
+KERNELS = 2  # at a time; each computes on one core
 CELL_TIMEOUT = 1800  # seconds; a whole chapter takes 360 at most where it was written
 KERNEL_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
 STAMPED_VERSIONS = ("torch", "torchvision", "numpy", "scikit-learn", "matplotlib")
@@ -26,8 +27,8 @@ STAMPED_VERSIONS = ("torch", "torchvision", "numpy", "scikit-learn", "matplotlib
 class Progress:
     """Prints a line for each code cell: chapter, i/n, its first line of code, seconds."""
 
-    def __init__(self, name: str, notebook: NotebookNode, live: bool):
-        self.name, self.live = name, live
+    def __init__(self, name: str, notebook: NotebookNode):
+        self.name = name
         indices = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
         self.places = {index: f"cell {n}/{len(indices)}" for n, index in enumerate(indices, 1)}
         self.place = "kernel"
@@ -38,21 +39,18 @@ class Progress:
         self.clock, self.place = time.perf_counter(), self.places[cell_index]
         lines = [line for line in cell.source.splitlines() if line and not line.startswith("#")]
         self.line = f"  {self.name}  {self.place}  {(lines or [''])[0]:<60.60}"
-        if self.live:
-            print(self.line, end="", flush=True)
 
     def finished(self, cell: NotebookNode, cell_index: int, **_: object) -> None:
-        line = "" if self.live else self.line
-        print(f"{line} {time.perf_counter() - self.clock:6.1f} s", flush=True)
+        print(f"{self.line} {time.perf_counter() - self.clock:6.1f} s", flush=True)
 
 
 class Execution:
     """One chapter on its way through a kernel of its own."""
 
-    def __init__(self, book: Book, path: Path, live: bool):
+    def __init__(self, book: Book, path: Path):
         self.book, self.path, self.file = book, path, book.cache_file(path)
         self.notebook = read(path)
-        self.progress = Progress(path.stem, self.notebook, live)
+        self.progress = Progress(path.stem, self.notebook)
         self.client = NotebookClient(
             self.notebook,
             timeout=CELL_TIMEOUT,
@@ -103,8 +101,8 @@ class Execution:
             self.client.km.provisioner.process.kill()
 
 
-def execute(book: Book, force: bool = False, jobs: int = 1) -> None:
-    """Execute the chapters that the cache lacks (with `force` all), `jobs` at a time.
+def execute(book: Book, force: bool = False) -> None:
+    """Execute the chapters that the cache lacks (with `force` all), two kernels at a time.
 
     Raises:
         BookError: a chapter failed. The others are executed and cached all the same.
@@ -112,8 +110,8 @@ def execute(book: Book, force: bool = False, jobs: int = 1) -> None:
     """
     todo = [path for path in book.chapters if force or not book.cache_file(path).exists()]
     print(f"Chapters: {len(book.chapters)}, to execute: {len(todo)}", flush=True)
-    executions = [Execution(book, path, live=jobs == 1) for path in todo]
-    with ThreadPoolExecutor(jobs) as pool:
+    executions = [Execution(book, path) for path in todo]
+    with ThreadPoolExecutor(KERNELS) as pool:
         runs = [pool.submit(execution.run) for execution in executions]
         try:
             errors = [run.exception() for run in runs]
@@ -128,8 +126,8 @@ def execute(book: Book, force: bool = False, jobs: int = 1) -> None:
 
 
 def write_outputs(book: Book, force: bool = False) -> None:
-    """Bring the outputs stored in the chapters up to date, two kernels at a time."""
-    execute(book, force, jobs=2)
+    """Bring the outputs stored in the chapters up to date."""
+    execute(book, force)
     for path in book.chapters:
         if force or book.staleness(path):
             write(book.executed(path), path)
