@@ -75,7 +75,7 @@ def alone(game, data, optimizer, seed, lr, rounds=12):
 def together(game, data, optimizer, method, rounds=12, seeds=SEEDS, rates=RATES):
     return ensemble.train(
         game, data, seeds=seeds, rates=rates, optimizer=optimizer, rounds=rounds, batch_size=8,
-        device="cpu", method=method, workers=2, progress=False,
+        device="cpu", method=method, jobs=2, progress=False,
     )  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def restless(nets, batch, noise):
         ({"rates": (0.1, 0.1)}, "two copies are alike"),
         ({"rates": (0.0,)}, "learning rate 0.0 must be positive"),
         ({"seeds": (-1,)}, "seed=-1 is not an integer"),
-        ({"workers": 0}, "workers=0 must be"),
+        ({"jobs": 0}, "jobs=0 must be"),
         ({"optimizer": partial(SGD, momentum=0.9), "method": "batched"}, "not plain SGD"),
         ({"optimizer": RMSprop, "method": "batched"}, "not plain SGD"),
         ({"rounds": None}, "pass epochs=... or rounds=..."),

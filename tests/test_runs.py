@@ -164,12 +164,25 @@ def test_make_sweep_records_the_table_of_all_its_grids(folder, monkeypatch):
     book.cells[0].source = parameters
     nbformat.write(book, folder / "chapters/runs/square.ipynb")
     (folder / "chapters/runs/square.grid.json").write_text(json.dumps(grids))
-    monkeypatch.setattr("sys.argv", ["sweep", "square", "--workers", "1"])
+    monkeypatch.setattr("sys.argv", ["sweep", "square", "--jobs", "1"])
     sweep.main()
     run = runs.load("square")
     assert list(run.history()["square"]) == [4, 9, 25]
     assert run.parameters["q"] == [2, 3, 5] and run.metrics == {"cells": 3}
     assert run.record["precision"] == "fp32 and bf16"
+
+
+def test_make_sweep_writes_the_table_of_a_notebook_of_ones_own_beside_its_grid(folder, monkeypatch, capsys):
+    book, log = notebook(folder / "mine.ipynb"), str(folder / "log")
+    (folder / "wide.json").write_text(json.dumps({"q": [2, 3], "log": [log]}))
+    arguments = ["sweep", str(book), "--grid", str(folder / "wide.json"), "--jobs", "1"]
+    monkeypatch.setattr("sys.argv", arguments)
+    sweep.main()
+    assert list(pd.read_csv(folder / "wide.csv")["square"]) == [4, 9]
+    assert f"mine: 2 cells -> {folder / 'wide.csv'}" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["sweep", str(book)])
+    with pytest.raises(FileError, match=r"there is no .*mine\.grid\.json; give NOTEBOOK, and GRID"):
+        sweep.main()
 
 
 def results(cache):
@@ -217,7 +230,7 @@ def test_a_sweep_killed_at_random_loses_nothing_and_does_nothing_twice(folder, m
 def test_failed_cells_leave_their_notebooks_and_do_not_stop_the_rest(folder):
     book, cache, log = notebook(folder / "square.ipynb", broken="q == 1"), folder / "cache", folder / "log"
     with pytest.raises(sweep.SweepError, match=r"1 of 3 cells failed: .*ipynb") as raised:
-        sweep.run(book, sweep.grid(q=[1, 2, 3], log=[str(log)]), cache, workers=1)
+        sweep.run(book, sweep.grid(q=[1, 2, 3], log=[str(log)]), cache, jobs=1)
     assert log.read_text() == "2 3 "
     named = re.search(r"see (\S+\.ipynb)", str(raised.value))[1]
     assert "no such q" in Path(named).read_text()  # the traceback

@@ -67,7 +67,7 @@ def train(
     device: str | torch.device | None = None,
     precision: str = "fp32",
     method: str = "auto",
-    workers: int | None = None,
+    jobs: int | None = None,
     progress: bool = True,
 ) -> list[Copy]:
     """Train a copy of an untrained game for every learning rate and every seed.
@@ -80,7 +80,7 @@ def train(
             thread, "one by one" each in turn, here. "auto" is "batched" on CUDA where the game can be
             (no running statistics, no dropout, no alternating group, plain SGD or Adam), "processes"
             on the CPU, else "one by one".
-        workers: processes at a time; by default one for each core.
+        jobs: processes at a time; by default one for each core.
 
     Returns:
         One ``Copy`` for each learning rate and seed: all seeds of the first rate, then of the next.
@@ -91,7 +91,7 @@ def train(
     """
     copies = list(itertools.product(rates, seeds))
     device = pick_device(device)
-    _check(game, copies, method, workers)
+    _check(game, copies, method, jobs)
     obstacle = _obstacle(game, optimizer)
     if method == "auto":
         if device.type == "cuda":
@@ -107,27 +107,27 @@ def train(
         batch = partial(Batches, data, batch_size, device=device)
         return _Batched(game, batch, copies, optimizer, autocast(precision, device), hidden).train(epochs, rounds)
     settings = {"epochs": epochs, "rounds": rounds, "batch_size": batch_size, "device": device}
-    job = partial(_one_by_one, dict(game.nets), game.turns, game.keep, data, optimizer,
-                  settings | {"precision": precision, "progress": False})  # fmt: skip
+    train_part = partial(_one_by_one, dict(game.nets), game.turns, game.keep, data, optimizer,
+                         settings | {"precision": precision, "progress": False})  # fmt: skip
     if method == "one by one":
-        parts = (job([c]) for c in copies)
+        parts = (train_part([c]) for c in copies)
         return [done for part in tqdm(parts, total=len(copies), unit="copy", disable=hidden) for done in part]
-    return _in_processes(job, copies, workers or os.cpu_count() or 1, hidden)
+    return _in_processes(train_part, copies, jobs or os.cpu_count() or 1, hidden)
 
 
-def _in_processes(job: Callable, copies: list, workers: int, hidden: bool) -> list[Copy]:
+def _in_processes(train_part: Callable, copies: list, jobs: int, hidden: bool) -> list[Copy]:
     from joblib import Parallel, delayed
 
-    size = max(1, len(copies) // (4 * workers))  # few enough parts that the data travel seldom
+    size = max(1, len(copies) // (4 * jobs))  # few enough parts that the data travel seldom
     parts = [copies[start : start + size] for start in range(0, len(copies), size)]
-    pool = Parallel(n_jobs=min(workers, len(parts)), backend="loky", return_as="generator")
-    done = pool(delayed(_alone)(job, part) for part in parts)
+    pool = Parallel(n_jobs=min(jobs, len(parts)), backend="loky", return_as="generator")
+    done = pool(delayed(_alone)(train_part, part) for part in parts)
     return [c for part in tqdm(done, total=len(parts), unit="part", disable=hidden) for c in part]
 
 
-def _alone(job: Callable, copies: list) -> list[Copy]:
+def _alone(train_part: Callable, copies: list) -> list[Copy]:
     torch.set_num_threads(1)
-    return job(copies)
+    return train_part(copies)
 
 
 def _one_by_one(nets, turns, keep, data, optimizer, settings, copies) -> list[Copy]:
@@ -372,7 +372,7 @@ def _obstacle(game: Game, optimizer: Callable) -> str:
     return ""
 
 
-def _check(game: Game, copies: list, method: str, workers: int | None) -> None:
+def _check(game: Game, copies: list, method: str, jobs: int | None) -> None:
     if method not in METHODS:
         raise InputError(f"method={method!r} is not one of {', '.join(map(repr, METHODS))}")
     if not copies:
@@ -385,5 +385,5 @@ def _check(game: Game, copies: list, method: str, workers: int | None) -> None:
         Noise(seed=seed)  # says what is wrong with a seed
     if game.rounds:
         raise InputError(f"the game has played {game.rounds} rounds; copies start from an untrained one")
-    if workers is not None and (not isinstance(workers, int) or workers < 1):
-        raise InputError(f"workers={workers!r} must be a whole number of at least 1")
+    if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
+        raise InputError(f"jobs={jobs!r} must be a whole number of at least 1")

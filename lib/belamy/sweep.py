@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 
 from belamy import runs
-from belamy.errors import BelamyError, InputError
+from belamy.errors import BelamyError, FileError, InputError
 
 
 class SweepError(BelamyError, RuntimeError):
@@ -44,14 +44,14 @@ def report(path: str, **values: Any) -> None:
 
 
 def run(
-    notebook: str | Path, cells: list[Mapping[str, Any]], cache: str | Path, workers: int = 2
+    notebook: str | Path, cells: list[Mapping[str, Any]], cache: str | Path, jobs: int = 2
 ) -> pd.DataFrame:
     """Execute the notebook for every cell that the cache lacks; return one row a cell.
 
     Args:
         notebook: has a ``parameters`` cell with the swept names and ``result = ""``.
         cache: folder of results and executed notebooks.
-        workers: kernels at a time, one thread each.
+        jobs: kernels at a time, one thread each.
 
     Raises:
         SweepError: cells failed (their notebooks, with tracebacks, are kept); the rest is done.
@@ -67,8 +67,8 @@ def run(
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
     try:
-        jobs = (delayed(_execute)(notebook, cache, n, dict(c)) for n, c in missing)
-        done = Parallel(n_jobs=workers, prefer="threads", return_as="generator_unordered")(jobs)
+        calls = (delayed(_execute)(notebook, cache, n, dict(c)) for n, c in missing)
+        done = Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered")(calls)
         hidden = "TQDM_DISABLE" in os.environ  # of which tqdm's notebook bar knows nothing
         failed = [f for f in tqdm(done, total=len(missing), desc=notebook.stem, disable=hidden) if f]
     finally:
@@ -82,32 +82,53 @@ def run(
 
 
 def main() -> None:
-    """``python -m belamy.sweep NAME``: run the grid beside the notebook, record its table.
+    """``python -m belamy.sweep NOTEBOOK [--grid GRID] [--jobs N]``: run a notebook over a grid.
 
-    ``NAME.grid.json`` holds the axes of one grid, or a list of several, run one after the other.
+    NOTEBOOK is the name of one in ``chapters/runs``, whose table is recorded in ``data/runs``, or the
+    path of any other, whose table is written beside its grid as CSV. GRID is a JSON file with the axes
+    of one grid, or a list of several; by default NOTEBOOK's own, with the ending ``.grid.json``.
     """
-    parser = argparse.ArgumentParser(description="sweep chapters/runs/NAME.ipynb over its grid")
-    parser.add_argument("name")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser = argparse.ArgumentParser(description="run a notebook for every cell of a grid")
+    parser.add_argument("notebook", help="a name in chapters/runs, or a path")
+    parser.add_argument("--grid", type=Path)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="kernels at a time")
     arguments = parser.parse_args()
-    notebook = runs.notebook_of(arguments.name)
-    grids = json.loads(notebook.with_suffix(".grid.json").read_text())
-    grids = grids if isinstance(grids, list) else [grids]
-    cells = [cell for axes in grids for cell in grid(**axes)]
-    axes = {name: list(dict.fromkeys(cell[name] for cell in cells)) for name in cells[0]}
-    cache = runs.data_dir().parent / ".cache" / "sweeps" / arguments.name
+    recorded = not arguments.notebook.endswith(".ipynb")
+    notebook = runs.notebook_of(arguments.notebook) if recorded else Path(arguments.notebook)
+    grid_file = arguments.grid or notebook.with_suffix(".grid.json")
+    cells = _cells(notebook, grid_file)
+    cache = runs.data_dir().parent / ".cache" / "sweeps" / notebook.stem
     started = time.time()
-    table = run(notebook, cells, cache, arguments.workers)
-    seconds = float(table["seconds"].sum()) if "seconds" in table else time.time() - started
+    table = run(notebook, cells, cache, arguments.jobs)
+    if recorded:
+        where = _record(notebook.stem, cells, table, time.time() - started)
+    else:
+        where = grid_file.with_name(f"{grid_file.name.removesuffix('.json').removesuffix('.grid')}.csv")
+        table.to_csv(where, index=False)
+    print(f"{notebook.stem}: {len(table)} cells -> {where}")
+
+
+def _cells(notebook: Path, grid_file: Path) -> list[dict[str, Any]]:
+    """All cells of the grids in a file."""
+    for path in (notebook, grid_file):
+        if not path.is_file():
+            raise FileError(f"there is no {path}; give NOTEBOOK, and GRID if it is not beside it")
+    grids = json.loads(grid_file.read_text())
+    return [cell for axes in (grids if isinstance(grids, list) else [grids]) for cell in grid(**axes)]
+
+
+def _record(name: str, cells: list[dict[str, Any]], table: pd.DataFrame, seconds: float) -> Path:
+    """Keep the table as a recorded run."""
+    axes = {axis: list(dict.fromkeys(cell[axis] for cell in cells)) for axis in cells[0]}
     os.environ["BELAMY_RECORD"] = runs.commit()
     first = table.iloc[0]
-    folder = runs.write(
-        arguments.name, parameters=axes, metrics={"cells": len(table)}, seed=0, seconds=seconds,
+    return runs.write(
+        name, parameters=axes, metrics={"cells": len(table)}, seed=0,
+        seconds=float(table["seconds"].sum()) if "seconds" in table else seconds,
         history=table.drop(columns=["data", "checksum"]),
         data=argparse.Namespace(name=first["data"], checksum=first["checksum"]),
         precision=" and ".join(axes.get("precision", ["fp32"])),
     )  # fmt: skip
-    print(f"{arguments.name}: {len(table)} cells -> {folder}")
 
 
 def _execute(notebook: Path, cache: Path, name: str, cell: dict[str, Any]) -> str:
