@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 
 from tools.book import Book, BookError, digest, read, refuse_stale, tree_digest
 from tools.execute import STAMPED_VERSIONS, execute, run_or_exit
+from tools.ledger import fill as fill_ledger
 from tools.polish import polish
 
 TEXT_FILES = ("*.md", "*.bib", "assets/*")
@@ -79,6 +80,7 @@ def assemble(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> No
         shutil.copyfile(path, target)
     for path, notebook in chapters.items():
         nbformat.write(with_stamp(notebook), source / path.relative_to(book.root))
+    fill_ledger(book, chapters, source)
     (source / "_static").mkdir(exist_ok=True)
     for path in (book.root / "chapters" / "assets").glob("*.[cj]s*"):  # every page loads them
         shutil.copyfile(path, source / "_static" / path.name)

@@ -1,0 +1,86 @@
+"""Claims: what a chapter shows is what the page of all claims holds."""
+
+import json
+
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from belamy import claims
+from belamy.claims import VERDICTS, Claims
+from belamy.errors import InputError
+from tools import ledger
+from tools.book import BookError
+
+ROWS = [
+    ("Study, §1", "Two * three_four is hard | so they say.", "0.50 ± 0.02 of <all>", "reproduced", "fig-a"),
+    ("Study, Table 2", "It is best.", "0.1", "not reproduced: too few seeds", "fig-b"),
+    ("Paper", "It is black.", "0.3", "undecided", "fig-c"),
+]
+
+
+def executed(*rows):
+    """A notebook that has displayed these claims, as its file would hold it."""
+    data = json.loads(json.dumps(Claims(rows)._repr_mimebundle_()))
+    cells = [new_code_cell("1"), new_code_cell("2", outputs=[new_output("display_data", data)])]
+    return new_notebook(cells=cells)
+
+
+def test_a_table_shows_every_part_as_text_and_links_to_the_experiment():
+    bundle = Claims(ROWS)._repr_mimebundle_()
+    assert "0.50 ± 0.02 of &lt;all&gt;" in bundle["text/html"]
+    assert '<a href="#fig-a">' in bundle["text/html"]
+    assert "not reproduced: too few seeds" in bundle["text/plain"]
+    assert bundle["text/html"] == Claims(ROWS)._repr_mimebundle_()["text/html"]  # outputs repeat
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_every_verdict_may_be_followed_by_a_remark(verdict):
+    for text in (verdict, f"{verdict}: on digits"):
+        assert Claims([("Study", "It works.", "yes", text, "fig-a")]).rows[0].verdict == text
+
+
+@pytest.mark.parametrize(
+    "row, message",
+    [
+        (("Study", "It works.", "yes", "confirmed", "fig-a"), "verdict='confirmed' must begin with one of"),
+        (("Study", "It works.", "yes", "reproduced, on digits", "fig-a"), "must begin with one of"),
+        (("Study", "It works.", " ", "reproduced", "fig-a"), "a part that is empty"),
+        (("Study", "It works.", 0.5, "reproduced", "fig-a"), "a part that is empty or no text"),
+    ],
+)
+def test_a_row_that_cannot_stand_in_the_ledger_is_refused(row, message):
+    with pytest.raises(InputError, match=message):
+        Claims([row])
+    with pytest.raises(InputError, match="no rows"):
+        Claims([])
+
+
+def test_the_page_and_the_preface_are_made_from_the_outputs(tiny):
+    toc = (tiny.root / "_toc.yml").read_text()
+    tiny.edit("_toc.yml", toc.replace("}]", "}, {file: chapters/ledger}]"))
+    tiny.edit("chapters/ledger.md", f"# Claims\n\n{ledger.TABLES}\n")
+    tiny.edit("chapters/index.md", f"# Tiny\n\nSo far: {ledger.COUNT}\n")
+    ledger.fill(tiny.book, {tiny.chapter: executed(*ROWS)}, tiny.root)
+    page = (tiny.root / "chapters/ledger.md").read_text()
+    assert (tiny.root / "chapters/index.md").read_text().endswith(
+        "So far: 3 claims: 1 reproduced, 1 not reproduced, 1 undecided.\n"
+    )
+    assert page.index("## Study") < page.index("## Paper")
+    assert r"| §1 | Two \* three\_four is hard \| so they say. | 0.50 ± 0.02 of \<all\> | reproduced |" in page
+    assert "| Table 2 |" in page and "{numref}`fig-b`" in page and "| whole | It is black." in page
+    assert "2 claims: 1 reproduced, 1 not reproduced." in page
+
+
+def test_a_chapter_that_shows_no_claims_fails_the_build(tiny):
+    toc = (tiny.root / "_toc.yml").read_text()
+    tiny.edit("_toc.yml", toc.replace("}]", "}, {file: chapters/ledger}]"))
+    silent = new_notebook(cells=[new_code_cell("1")])
+    with pytest.raises(BookError, match="01-tiny.ipynb shows no claims"):
+        ledger.fill(tiny.book, {tiny.chapter: silent}, tiny.root)
+    tiny.edit("chapters/ledger.md", "# Claims\n")
+    with pytest.raises(BookError, match="has no line"):
+        ledger.fill(tiny.book, {tiny.chapter: executed(*ROWS)}, tiny.root)
+
+
+def test_builder_and_library_mean_the_same_output():
+    assert ledger.MIME == claims.MIME

@@ -1,0 +1,79 @@
+"""The page of all claims, gathered from the executed chapters."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from tools.book import Book, BookError, code_cells
+
+PAGE = "chapters/ledger"
+MIME = "application/vnd.belamy.claims+json"  # of belamy.claims, which it would take seconds to import
+TABLES, COUNT = "<!-- claims -->", "<!-- count of verdicts -->"
+Row = dict[str, str]
+
+
+def fill(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> None:
+    """Write claims and their count into the pages of `source` that have a place for them.
+
+    Raises:
+        BookError: a chapter has no claims, or a page lacks its place for them.
+    """
+    if PAGE not in book.entries:
+        return
+    found = [claims_of(path, notebook) for path, notebook in chapters.items()]
+    rows, verdicts = [row for part in found for row in part["claims"]], found[0]["verdicts"]
+    for page, place, text in (
+        (f"{PAGE}.md", TABLES, tables(rows, verdicts)),
+        (f"{book.entries[0]}.md", COUNT, count(rows, verdicts)),
+    ):
+        written = (source / page).read_text()
+        if place not in written:
+            raise BookError(f"{page} has no line {place!r}, where the claims belong")
+        (source / page).write_text(written.replace(place, text))
+
+
+def claims_of(path: Path, notebook: NotebookNode) -> dict[str, list]:
+    """The claims that a chapter displayed, and the verdicts that there are."""
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if MIME in output.get("data", {}):
+                return output.data[MIME]
+    raise BookError(
+        f"{path.name} shows no claims: display `Claims([...])` of belamy.claims under "
+        "'What the sources say, what we found'"
+    )
+
+
+def tables(rows: list[Row], verdicts: list[str]) -> str:
+    """One table for each source, in the order in which the chapters meet them."""
+    text = []
+    for document in dict.fromkeys(document_of(row) for row in rows):
+        own = [row for row in rows if document_of(row) == document]
+        text += [f"## {document}", "", count(own, verdicts), ""]
+        text += ["| place | claim | measured | verdict | experiment |", "| --- | --- | --- | --- | --- |"]
+        text += [line(row) for row in own] + [""]
+    return "\n".join(text)
+
+
+def document_of(row: Row) -> str:
+    return row["source"].partition(", ")[0]
+
+
+def line(row: Row) -> str:
+    place = row["source"].partition(", ")[2] or "whole"
+    parts = [escape(part) for part in (place, row["claim"], row["measured"], row["verdict"])]
+    return f"| {' | '.join(parts)} | {{numref}}`{row['at']}` |"
+
+
+def escape(text: str) -> str:
+    """Plain text as Markdown that shows it as it is."""
+    return re.sub(r"([\\`*_{}\[\]<>#|$~])", r"\\\1", " ".join(text.split()))
+
+
+def count(rows: list[Row], verdicts: list[str]) -> str:
+    """How many claims there are, and what became of them."""
+    found = Counter(row["verdict"].partition(":")[0] for row in rows)
+    parts = ", ".join(f"{found[verdict]} {verdict}" for verdict in verdicts if found[verdict])
+    return f"{len(rows)} claim{'s' * (len(rows) != 1)}: {parts}."
