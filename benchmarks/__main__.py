@@ -1,4 +1,4 @@
-"""``python -m benchmarks [vae dcgan mlp inputs loop ensemble]``: every figure of the book on speed.
+"""``python -m benchmarks [vae dcgan mlp inputs loop ensemble metrics]``: every figure of the book on speed.
 
 Models: ``fit`` against a plain textbook loop, in turns. On the CPU the firm figure is images per
 CPU-second on one thread, which other work on the machine hardly moves; images per second on two
@@ -154,6 +154,23 @@ def ensemble_rows(budget: Budget) -> Iterator[Row]:
         yield Row("  whole sweep, 7 x 19 x 10 copies", *whole, "min", ratio)
 
 
+def metric_rows(budget: Budget) -> Iterator[Row]:
+    """Metrics of 10,000 images' features against the packages'."""
+    from benchmarks import metrics  # the packages take seconds to import
+
+    count, wide, narrow = (budget.scaled(full) for full in (10_000, 2048, 512))
+    tasks = [
+        metrics.frechet(count, wide),
+        metrics.kernel(count, wide, budget.scaled(100), budget.scaled(1000)),
+        metrics.coverage(count, narrow),
+        metrics.all_four(count, narrow),
+    ]
+    for task in tasks:
+        ours, others = metrics.versus(task, (budget.repeats + 1) // 2)
+        for name, (theirs, ratio) in others.items():
+            yield Row(f"{task.what}; {name}", ours, theirs, "cpu-s", ratio, at_least=task.at_least)
+
+
 PARTS: dict[str, Callable[[Budget], Iterator[Row]]] = {
     "vae": lambda budget: model_rows("study's VAE 64x64x3", budget),
     "dcgan": lambda budget: model_rows("DCGAN 64x64x3", budget),
@@ -161,6 +178,7 @@ PARTS: dict[str, Callable[[Budget], Iterator[Row]]] = {
     "inputs": input_rows,
     "loop": loop_rows,
     "ensemble": ensemble_rows,
+    "metrics": metric_rows,
 }
 
 

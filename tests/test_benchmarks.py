@@ -10,7 +10,7 @@ import torch
 from belamy.data import ImageSet
 from belamy.game import Game, Noise, fit
 from benchmarks import __main__ as bench
-from benchmarks import loop
+from benchmarks import loop, metrics
 from benchmarks.models import MODELS
 from benchmarks.report import Row, table
 
@@ -72,6 +72,22 @@ def test_every_part_runs(part):
         assert math.isfinite(row.ours)
         assert row.ratio is None or (math.isfinite(row.ratio) and row.ratio > 0)
         assert row.shares is None or all(0 < share < 2 for share in row.shares)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        metrics.frechet(80, 6),
+        metrics.kernel(30, 6, subsets=2, size=30),
+        metrics.coverage(80, 6),
+        metrics.all_four(80, 6),
+    ],
+    ids=lambda task: task.what.partition(",")[0],
+)
+def test_all_packages_find_the_same_metrics(task):
+    assert [theirs() for theirs in task.theirs.values()] == pytest.approx(
+        [task.ours()] * len(task.theirs), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("build", loop.GAMES.values(), ids=loop.GAMES)

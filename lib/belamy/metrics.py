@@ -1,16 +1,181 @@
-"""Numbers that judge generated images.
+"""Numbers that judge generated images: by their features, their class probabilities, their colours.
 
-Source: Nguyen, Abdalla & Amer 2024 (*Adversarial Variational Autoencoders*), equation (17), and the
-publicly available program of its first author, for the balance metric.
+Features are what one fixed net sees in an image, (N, D), floating point, a row an image, from
+``belamy.features``; the net is part of the metric. Sets may differ in size, need not be in any
+order, and may lie on any device; memory stays bounded by blocks of rows. Sources: Salimans et al.
+2016 (Inception Score); Heusel et al. 2017 (Fréchet distance); Bińkowski et al. 2018 (kernel
+distance); Kynkäänniemi et al. 2019 (precision and recall); Naeem et al. 2020 (density and
+coverage); Nguyen, Abdalla & Amer 2024 (*Adversarial Variational Autoencoders*), equation (17), and
+the publicly available program of its first author (balance metric).
 """
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from belamy import _checks, _pairs
 from belamy.errors import InputError
 
 READINGS = ("as printed", "as coded", "normalised")
 PIXELS_AT_ONCE = 2**16  # keeps a chunk within a core's cache, and memory bounded
+ROWS_AT_ONCE = 1024  # of features that become float64
+
+
+@torch.no_grad()
+def frechet_distance(real: Tensor, generated: Tensor) -> float:
+    """Squared Fréchet distance of the Gaussians fitted to two sets of features; FID on Inception's.
+
+    The squared distance of the means, plus tr(S1 + S2 - 2 sqrt(S1 S2)) of the covariances, whose
+    divisor is N - 1 (Heusel et al. 2017, equation 6). In float64; symmetric, from 0. Biased
+    upwards, by about c / N: compare at equal N, and show two halves of the real set beside it.
+
+    Args:
+        real, generated: features (N, D) and (M, D); N and M may be less than D.
+
+    Raises:
+        InputError: here and below, if features are no such tensors, differ in D, hold NaN or
+            infinity, or there are fewer than two rows.
+    """
+    real, generated = _checks.check_features(real, generated)
+    (mean, root), (other_mean, other_root) = _fit(real), _fit(generated)
+    overlap = root.mT @ other_root
+    # tr sqrt(S1 S2) = tr sqrt(S1^.5 S2 S1^.5): the singular values of R1' R2 for any roots R R' = S.
+    if min(overlap.shape) < real.shape[1]:
+        shared = torch.linalg.svdvals(overlap)
+    else:  # their squares by a symmetric matrix: four times as fast at D = 2048
+        shared = torch.linalg.eigvalsh(overlap @ overlap.mT).clamp_(min=0).sqrt_()
+    spread = root.square().sum() + other_root.square().sum() - 2 * shared.sum()
+    return ((mean - other_mean).square().sum() + spread).clamp(min=0).item()
+
+
+@torch.no_grad()
+def kernel_distance(real: Tensor, generated: Tensor) -> float:
+    """Squared maximum mean discrepancy with the kernel (x.y / D + 1)^3; KID on Inception's features.
+
+    The unbiased estimate from all pairs at once (Bińkowski et al. 2018): the mean kernel of two real
+    samples, plus that of two generated ones, less twice that of one of each. Around 0, and so often
+    below, where the distributions agree. Kernels are computed in the precision of the features, at
+    least float32, and added in float64.
+
+    Args:
+        real, generated: features (N, D) and (M, D).
+
+    Raises:
+        InputError: as for ``frechet_distance``.
+    """
+    return _discrepancy(*_checks.check_features(real, generated))
+
+
+@torch.no_grad()
+def kernel_distance_subsets(
+    real: Tensor, generated: Tensor, subsets: int = 100, subset_size: int = 1000, seed: int = 0
+) -> Tensor:
+    """``kernel_distance`` of random subsets, drawn without replacement: (subsets,), float64.
+
+    Packages report their mean and standard deviation. The latter says how much one subset
+    scatters, which is no standard error of the mean: subsets overlap.
+
+    Raises:
+        InputError: as for ``frechet_distance``, no subset, or a size that is not from 2 to the number
+            of samples.
+    """
+    real, generated = _checks.check_features(real, generated)
+    most = min(len(real), len(generated))
+    if subsets < 1 or not 2 <= subset_size <= most:
+        raise InputError(
+            f"subsets={subsets!r} of subset_size={subset_size!r}: 1 or more, of 2 to {most} samples"
+        )
+    rng = torch.Generator().manual_seed(seed)
+
+    def draw(samples: Tensor) -> Tensor:
+        rows = torch.randperm(len(samples), generator=rng)[:subset_size]
+        return samples.index_select(0, rows.to(samples.device))
+
+    values = [_discrepancy(draw(real), draw(generated)) for _ in range(subsets)]
+    return torch.tensor(values, dtype=torch.float64)
+
+
+@torch.no_grad()
+def precision_recall(real: Tensor, generated: Tensor, k: int = 3) -> tuple[float, float]:
+    """Shares of the generated samples near real ones, and of the real near generated: in [0, 1].
+
+    Near is within the ball around a sample of the other set that reaches to its k-th neighbour in
+    that set, itself not counted; the boundary belongs to it (Kynkäänniemi et al. 2019, section 2).
+    The first is how much of what is generated is plausible, the second how much of what is real can
+    be generated; an outlier has a large ball, and flatters both. Swapped arguments swap the two.
+
+    Args:
+        real, generated: features (N, D) and (M, D).
+        k: which neighbour, from 1 to one less than the smaller of N and M.
+
+    Raises:
+        InputError: as for ``frechet_distance``, or k neighbours are not there.
+    """
+    real, generated = _checks.check_features(real, generated)
+    _check_neighbours(k, min(len(real), len(generated)))
+    real, generated = _pairs.centred(real, generated)
+    real_radii, generated_radii = _pairs.radii(real, k), _pairs.radii(generated, k)
+    plausible = torch.zeros(len(generated), dtype=torch.bool, device=real.device)
+    reached = 0
+    for rows, distances in _pairs.squared_distances(real, generated, -_pairs.TIE):
+        plausible |= (distances <= real_radii[rows, None]).any(0)
+        reached += (distances <= generated_radii).any(1).sum().item()
+    return plausible.sum().item() / len(generated), reached / len(real)
+
+
+@torch.no_grad()
+def density_coverage(real: Tensor, generated: Tensor, k: int = 5) -> tuple[float, float]:
+    """How many real samples' balls hold a generated one, and the share of balls that hold any.
+
+    A ball reaches from a real sample to its k-th neighbour among the real, itself not counted; the
+    boundary does not belong to it. Density is the mean number of balls a generated sample lies in,
+    over k: from 0, may exceed 1, is 1 for a copy of the real set. Coverage is in [0, 1]. (Naeem et
+    al. 2020, section 3.)
+
+    Args:
+        real, generated: features (N, D) and (M, D).
+        k: which neighbour, from 1 to N - 1.
+
+    Raises:
+        InputError: as for ``frechet_distance``, or k neighbours are not there.
+    """
+    real, generated = _checks.check_features(real, generated)
+    _check_neighbours(k, len(real))
+    real, generated = _pairs.centred(real, generated)
+    radii = _pairs.radii(real, k)
+    inside = covered = 0
+    for rows, distances in _pairs.squared_distances(real, generated, _pairs.TIE):
+        within = distances < radii[rows, None]
+        inside += within.sum().item()
+        covered += within.any(1).sum().item()
+    return inside / (k * len(generated)), covered / len(real)
+
+
+@torch.no_grad()
+def inception_score(probabilities: Tensor, splits: int = 1) -> float:
+    """exp of the mean KL(p(y|x) || p(y)), from 1 to C: the mean over splits (Salimans et al. 2016).
+
+    High where each image has one clear class and all classes come up: in nats, the logarithm is the
+    information that an image holds on its class. Splits are equal parts in the order given, not
+    shuffled, and p(y) is a split's own: images sorted by class score less. For the spread, score
+    the parts one by one.
+
+    Args:
+        probabilities: of the classes (N, C), rows of sum 1: a softmax, not logits.
+        splits: from 1 to N; papers take 10 of 5,000 images.
+
+    Raises:
+        InputError: no such tensor, an entry is negative or NaN, a row's sum is off 1 by over 1e-3,
+            or there are more splits than rows.
+    """
+    probabilities = _checks.check_probabilities(probabilities)
+    count = len(probabilities)
+    if not isinstance(splits, int) or not 1 <= splits <= count:
+        raise InputError(f"splits={splits!r} of {count} rows: a whole number from 1 to {count}")
+    edges = [part * count // splits for part in range(splits + 1)]
+    scores = [_score(probabilities[start:end]) for start, end in pairwise(edges)]
+    return sum(scores) / splits
 
 
 @torch.no_grad()
@@ -40,12 +205,14 @@ def balance_metric(images: Tensor, generated: Tensor, reading: str = "normalised
     """
     if reading not in READINGS:
         raise InputError(f"reading={reading!r} is not one of {', '.join(map(repr, READINGS))}")
-    images, generated = _unit("images", images), _unit("generated", generated)
+    _checks.check_images("images", images)
+    _checks.check_images("generated", generated)
     if images.shape[1:] != generated.shape[1:]:
         raise InputError(
             f"images are of shape {tuple(images.shape[1:])}, generated ones of "
             f"{tuple(generated.shape[1:])}: give both the same channels, height and width"
         )
+    images, generated = _checks.unit(images), _checks.unit(generated)
     scale = images.shape[1] ** -0.5 if reading == "normalised" else 1.0
     rows = max(1, PIXELS_AT_ONCE // (images.shape[-2] * images.shape[-1]))
     total = torch.zeros((), dtype=torch.float64, device=generated.device)
@@ -58,17 +225,40 @@ def balance_metric(images: Tensor, generated: Tensor, reading: str = "normalised
     return total.item() / (len(images) * len(generated) * images.shape[-2] * images.shape[-1])
 
 
-def _unit(name: str, images: Tensor) -> Tensor:
-    """Images as floating point in [0, 1], checked."""
-    if not isinstance(images, Tensor):
-        raise InputError(f"{name} is a {type(images).__name__}; expected a tensor (an ImageSet's .images)")
-    if images.ndim != 4 or images.numel() == 0:
-        raise InputError(f"{name} of shape {tuple(images.shape)}; expected (N, C, H, W), not empty")
-    if images.dtype == torch.uint8:
-        return images.float() / 255
-    if not images.is_floating_point():
-        raise InputError(f"{name} is {images.dtype}; expected torch.uint8 or floating point in [0, 1]")
-    low, high = images.min().item(), images.max().item()
-    if not (0 <= low and high <= 1):  # false for NaN, too
-        raise InputError(f"{name} lie in [{low:.4g}, {high:.4g}]; expected [0, 1]")
-    return images
+def _fit(samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (D,) and a root R (D, r) of the covariance R R', in float64; r = N or D, the lesser."""
+    count, dimensions = samples.shape
+    mean = samples.mean(0, dtype=torch.float64)
+    if count < dimensions:  # the data are a root
+        return mean, (samples.double() - mean).mT / (count - 1) ** 0.5
+    covariance = torch.zeros(dimensions, dimensions, dtype=torch.float64, device=samples.device)
+    for part in samples.split(ROWS_AT_ONCE):
+        centred = part.double() - mean
+        covariance.addmm_(centred.mT, centred, alpha=1 / (count - 1))
+    root, fault = torch.linalg.cholesky_ex(covariance)
+    if fault:  # of less than full rank, as where a feature never changes
+        values, vectors = torch.linalg.eigh(covariance)
+        root = vectors * values.clamp_(min=0).sqrt_()
+    return mean, root
+
+
+def _discrepancy(real: Tensor, generated: Tensor) -> float:
+    within = _pairs.mean_kernel_within(real) + _pairs.mean_kernel_within(generated)
+    return (within - 2 * _pairs.mean_kernel_across(real, generated)).item()
+
+
+def _score(probabilities: Tensor) -> float:
+    """exp of the entropy of the mean less the mean entropy."""
+    mean = probabilities.mean(0, dtype=torch.float64)
+    parts = probabilities.split(ROWS_AT_ONCE)
+    own = sum(_information(part.double()) for part in parts) / len(probabilities)
+    return (own - _information(mean)).exp().item()
+
+
+def _information(probabilities: Tensor) -> Tensor:
+    return torch.xlogy(probabilities, probabilities).sum()
+
+
+def _check_neighbours(k: int, count: int) -> None:
+    if not isinstance(k, int) or not 1 <= k < count:
+        raise InputError(f"k={k!r} neighbours of {count} samples: a whole number from 1 to {count - 1}")

@@ -1,0 +1,88 @@
+"""What is asked of images, features and probabilities before anything is computed on them."""
+
+import torch
+from torch import Tensor
+
+from belamy.errors import InputError
+
+MASS_TOLERANCE = 1e-3
+
+
+def check_images(name: str, images: Tensor) -> None:
+    """Refuse what is not (N, C, H, W), uint8, or floating point in [0, 1].
+
+    Raises:
+        InputError: another shape or type, no image at all, values outside [0, 1] or NaN.
+    """
+    _check_tensor(name, images, "an ImageSet's .images")
+    if images.ndim != 4 or images.numel() == 0:
+        raise InputError(f"{name} of shape {tuple(images.shape)}; expected (N, C, H, W), not empty")
+    if images.dtype == torch.uint8:
+        return
+    if not images.is_floating_point():
+        raise InputError(f"{name} is {images.dtype}; expected torch.uint8 or floating point in [0, 1]")
+    low, high = images.min().item(), images.max().item()
+    if not (0 <= low and high <= 1):  # false for NaN, too
+        raise InputError(f"{name} lie in [{low:.4g}, {high:.4g}]; expected [0, 1]")
+
+
+def unit(images: Tensor) -> Tensor:
+    """Images as floating point in [0, 1]; bytes are divided by 255."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def check_features(real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+    """Two sets of features, checked, of one type of at least float32, on one device with float64.
+
+    Raises:
+        InputError: not floating point (N, D), another D, NaN or infinity, fewer than two rows.
+    """
+    for name, samples in (("real", real), ("generated", generated)):
+        _check_matrix(name, samples, "features (N, D), a row an image")
+        if len(samples) < 2:
+            raise InputError(f"{name} holds one sample: two or more have a spread, thousands a metric")
+        if bad := len(samples) - int(samples.isfinite().all(1).sum()):
+            raise InputError(
+                f"{bad} of {len(samples)} rows of {name} hold NaN or infinity: repair the net, or drop "
+                "them"
+            )
+    if real.shape[1] != generated.shape[1]:
+        raise InputError(
+            f"real has {real.shape[1]} features, generated {generated.shape[1]}: take both from one "
+            "layer of one net"
+        )
+    dtype = torch.promote_types(torch.promote_types(real.dtype, generated.dtype), torch.float32)
+    real = _where_float64_is(real).to(dtype)
+    return real, generated.to(real)
+
+
+def check_probabilities(values: Tensor) -> Tensor:
+    """Class probabilities, checked, on a device with float64.
+
+    Raises:
+        InputError: not floating point (N, C), an entry below 0 or NaN, a row's sum off 1.
+    """
+    _check_matrix("probabilities", values, "a softmax (N, C), a row an image")
+    if not (low := values.min().item()) >= 0:
+        raise InputError(f"probabilities go down to {low:.4g}: pass a softmax, not logits, without NaN")
+    sums = values.sum(1, dtype=torch.promote_types(values.dtype, torch.float32))
+    off = (sums - 1).abs()
+    if not (off <= MASS_TOLERANCE).all():
+        raise InputError(f"a row of probabilities sums to {sums[off.argmax()]:.4g}: pass a softmax")
+    return _where_float64_is(values)
+
+
+def _check_matrix(name: str, values: Tensor, expected: str) -> None:
+    _check_tensor(name, values, expected)
+    if values.ndim != 2 or values.numel() == 0 or not values.is_floating_point():
+        found = f"{values.dtype} of shape {tuple(values.shape)}"
+        raise InputError(f"{name} is {found}; expected floating point, {expected}")
+
+
+def _check_tensor(name: str, values: Tensor, expected: str) -> None:
+    if not isinstance(values, Tensor):
+        raise InputError(f"{name} is a {type(values).__name__}; expected a tensor ({expected})")
+
+
+def _where_float64_is(values: Tensor) -> Tensor:
+    return values.cpu() if values.device.type == "mps" else values
