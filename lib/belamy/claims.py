@@ -6,7 +6,8 @@ executed chapters the book's builder gathers the page of all claims: nothing on 
 
 import html
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from dataclasses import asdict, astuple, dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -16,7 +17,8 @@ MIME = "application/vnd.belamy.claims+json"
 VERDICTS = ("reproduced", "reproduced in part", "not reproduced", "undecided", "not testable")
 
 
-class Claim(NamedTuple):
+@dataclass(frozen=True)
+class Claim:
     """One row.
 
     Attributes:
@@ -38,7 +40,7 @@ class Claims:
     """A chapter's claims: shown as a table, gathered by the builder.
 
     Args:
-        rows: ``Claim``, or tuples of its five parts.
+        rows: tuples of the five parts of a ``Claim``, in its order.
 
     Raises:
         InputError: no rows, an empty part, or a verdict that does not begin with one of ``VERDICTS``.
@@ -49,7 +51,7 @@ class Claims:
         if not self.rows:
             raise InputError("Claims of no rows: give (source, claim, measured, verdict, at) for each")
         for row in self.rows:
-            if not all(isinstance(part, str) and part.strip() for part in row):
+            if not all(isinstance(part, str) and part.strip() for part in astuple(row)):
                 raise InputError(f"{row} has a part that is empty or no text")
             if row.verdict.partition(":")[0] not in VERDICTS:
                 raise InputError(f"verdict={row.verdict!r} must begin with one of {', '.join(VERDICTS)}")
@@ -57,14 +59,14 @@ class Claims:
     def frame(self) -> pd.DataFrame:
         """The rows as they are shown."""
         columns = ["source", "claim", "measured here", "verdict", "experiment"]
-        return pd.DataFrame(self.rows, columns=columns)
+        return pd.DataFrame([astuple(row) for row in self.rows], columns=columns)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         table = self.frame().style.hide(axis="index").set_uuid("claims").format(html.escape)
         table.format(lambda at: f'<a href="#{html.escape(at)}">shown here</a>', subset=["experiment"])
         table.set_properties(**{"text-align": "left", "white-space": "normal"})
         return {
-            MIME: {"verdicts": VERDICTS, "claims": [row._asdict() for row in self.rows]},
+            MIME: {"verdicts": VERDICTS, "claims": [asdict(row) for row in self.rows]},
             "text/html": table.to_html(),
             "text/plain": self.frame().to_string(index=False),
         }
