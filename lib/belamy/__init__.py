@@ -1,8 +1,8 @@
 """The thin library of Belamy, an executable textbook of deep generative models.
 
 Rooms, from the ground up, each importing only rooms before it: ``errors``, ``data``, ``runs``,
-``nets``, ``divergences``, ``losses``, ``game``, ``ensemble``, ``ava``, ``metrics``, ``plots``,
-``widgets``, ``sweep``.
+``nets``, ``divergences``, ``losses``, ``game``, ``ensemble``, ``ava``, ``metrics``, ``likelihood``,
+``plots``, ``widgets``, ``sweep``.
 """
 
 import os
