@@ -11,8 +11,8 @@ from bs4 import BeautifulSoup
 from conftest import ROOT
 from playwright.sync_api import sync_playwright
 
-from tools import chromium, website
-from tools.book import Book
+from tools import chromium, ledger, website
+from tools.book import Book, read
 
 BOOK = Book(ROOT)
 ENTRIES = [f"{entry}.html" for entry in BOOK.entries]
@@ -95,6 +95,14 @@ def visit(browser, address):
 @functools.cache
 def soup_of(html, name):
     return BeautifulSoup((html / name).read_text(encoding="utf-8"), "html.parser")
+
+
+def test_every_claim_of_every_chapter_stands_in_the_ledger(html):
+    page, preface = (soup_of(html, f"{entry}.html").article for entry in (ledger.PAGE, BOOK.entries[0]))
+    shown = [row.find_all("td")[1].get_text() for row in page.select("tbody tr")]
+    rows = [row for path in BOOK.chapters for row in ledger.claims_of(path, read(path))["claims"]]
+    assert sorted(text.replace("’", "'") for text in shown) == sorted(row["claim"] for row in rows)
+    assert f"{len(rows)} claims: " in preface.get_text()
 
 
 def test_a_visitor_notes_faults(browser, address, html):
