@@ -22,7 +22,7 @@ def fill(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> None:
     """
     if PAGE not in book.entries:
         return
-    found = [claims_of(path, notebook) for path, notebook in chapters.items()]
+    found = [take_claims(path, notebook) for path, notebook in chapters.items()]
     rows, verdicts = [row for part in found for row in part["claims"]], found[0]["verdicts"]
     for page, place, text in (
         (f"{PAGE}.md", TABLES, tables(rows, verdicts)),
@@ -34,12 +34,15 @@ def fill(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> None:
         (source / page).write_text(written.replace(place, text))
 
 
-def claims_of(path: Path, notebook: NotebookNode) -> dict[str, list]:
-    """The claims that a chapter displayed, and the verdicts that there are."""
+def take_claims(path: Path, notebook: NotebookNode) -> dict[str, list]:
+    """The claims that a chapter displayed, and the verdicts that there are.
+
+    Jupyter Book does not know such an output: the notebook keeps the table that stands beside it.
+    """
     for cell in code_cells(notebook):
         for output in cell.outputs:
             if MIME in output.get("data", {}):
-                return output.data[MIME]
+                return output.data.pop(MIME)
     raise BookError(
         f"{path.name} shows no claims: display `Claims([...])` of belamy.claims under "
         "'What the sources say, what we found'"

@@ -78,9 +78,9 @@ def assemble(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> No
         target = source / path.relative_to(book.root)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
+    fill_ledger(book, chapters, source)
     for path, notebook in chapters.items():
         nbformat.write(with_stamp(notebook), source / path.relative_to(book.root))
-    fill_ledger(book, chapters, source)
     (source / "_static").mkdir(exist_ok=True)
     for path in (book.root / "chapters" / "assets").glob("*.[cj]s*"):  # every page loads them
         shutil.copyfile(path, source / "_static" / path.name)
