@@ -60,7 +60,7 @@ def land_logo(page: BeautifulSoup) -> None:
 
 def mark_corners(page: BeautifulSoup) -> None:
     """The empty corner of pandas' tables is no header."""
-    for corner in page.select("table.dataframe thead th"):
+    for corner in page.select("table thead th"):
         if not corner.get_text(strip=True):
             corner.name = "td"
 
