@@ -11,8 +11,8 @@ from scipy.stats import norm
 from sklearn.neighbors import KernelDensity
 from torch import distributions as D
 
+from belamy import _annealing, losses, nets
 from belamy import likelihood as L
-from belamy import losses, nets
 from belamy.errors import InputError
 from belamy.game import Noise
 
@@ -138,7 +138,7 @@ def test_from_the_exact_posterior_everything_is_exact(seed, dimensions, latent_d
     model = LinearGaussian(seed, dimensions, latent_dim, sigma, 3)
     settings = AIS | {"encoder": model.encoder(), "steps": steps}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(L, "PILOT_STEPS", 3)
+        patch.setattr(_annealing, "PILOT_STEPS", 3)
         bounds = L.bdmc(model.log_likelihood, model.x, model.z, **settings)
     importance = L.iwae(model.log_likelihood, model.x, model.encoder(), steps)
     for value in (*bounds, importance):
@@ -160,7 +160,7 @@ def test_ais_of_a_small_model_image_by_image():
 
 def test_weights_have_the_right_mean_forwards_and_backwards(monkeypatch):
     """E[w] = p(x), E[1/w] = 1/p(x): what adapting step sizes within the run would spoil."""
-    monkeypatch.setattr(L, "PILOT_STEPS", 60)
+    monkeypatch.setattr(_annealing, "PILOT_STEPS", 60)
     x, z, exact = SMALL.simulate(1500)
     lower, upper = L.bdmc(SMALL.log_likelihood, x, z, **AIS)
     for ratio in ((lower - exact).exp(), (exact - upper).exp()):
@@ -168,7 +168,7 @@ def test_weights_have_the_right_mean_forwards_and_backwards(monkeypatch):
 
 
 def test_bdmc_brackets_and_its_gap_shrinks(monkeypatch):
-    monkeypatch.setattr(L, "PILOT_STEPS", 60)
+    monkeypatch.setattr(_annealing, "PILOT_STEPS", 60)
     x, z, exact = SMALL.simulate(200)
     gaps = []
     for steps in (5, 20, 80):
@@ -197,7 +197,7 @@ def test_one_step_backwards_weighs_the_exact_latents():
 
 
 def test_a_start_from_the_encoder_helps(monkeypatch):
-    monkeypatch.setattr(L, "PILOT_STEPS", 60)
+    monkeypatch.setattr(_annealing, "PILOT_STEPS", 60)
     x, _, exact = SMALL.simulate(200)
     few = AIS | {"steps": 5}
     prior = L.ais(SMALL.log_likelihood, x, 2, **few)
@@ -251,7 +251,7 @@ def estimates(model=SMALL, x=SMALL.x, **settings):
 
 def test_float32_nets_give_float64_values_near_those_of_float64(monkeypatch):
     """Of one seed; but a long trajectory doubles its rounding errors many times, so AIS on average."""
-    monkeypatch.setattr(L, "PILOT_STEPS", 20)
+    monkeypatch.setattr(_annealing, "PILOT_STEPS", 20)
     (iwae, *annealed), (iwae_32, *annealed_32) = estimates(), estimates(x=SMALL.x.float())
     torch.testing.assert_close(iwae_32, iwae, atol=1e-5, rtol=0)
     for exact, value in zip(annealed, annealed_32):
@@ -262,7 +262,7 @@ def test_float32_nets_give_float64_values_near_those_of_float64(monkeypatch):
 
 
 def test_chunks_change_nothing(monkeypatch):
-    monkeypatch.setattr(L, "PILOT_STEPS", 20)
+    monkeypatch.setattr(_annealing, "PILOT_STEPS", 20)
     for whole, parts in zip(estimates(chunk=10_000), estimates(chunk=7)):
         torch.testing.assert_close(whole, parts, atol=1e-8, rtol=0)
 
@@ -280,7 +280,7 @@ def test_no_more_pairs_than_a_chunk_are_decoded_at_once():
 
 
 def test_the_seed_says_all(monkeypatch):
-    monkeypatch.setattr(L, "PILOT_STEPS", 5)
+    monkeypatch.setattr(_annealing, "PILOT_STEPS", 5)
     before = torch.get_rng_state()
     for first, again, other in zip(estimates(seed=3), estimates(seed=3), estimates(seed=4)):
         assert torch.equal(first, again) and not torch.equal(first, other)

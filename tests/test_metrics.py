@@ -389,6 +389,7 @@ def test_blocks_do_not_change_the_values(monkeypatch):
     score = inception_score(PROBABILITIES, 3)
     monkeypatch.setattr(_pairs, "ROWS_AT_ONCE", 12)
     monkeypatch.setattr(metrics, "ROWS_AT_ONCE", 12)
+    monkeypatch.setattr(_pairs, "KERNEL_ROWS_AT_ONCE", 12)
     found = every_metric(real, fake)
     assert found[:2] == pytest.approx(whole[:2], rel=1e-11)
     assert found[2:] == whole[2:]
@@ -409,6 +410,7 @@ class Largest(TorchDispatchMode):
 
 def test_no_matrix_of_all_pairs_is_held(monkeypatch):
     monkeypatch.setattr(_pairs, "ROWS_AT_ONCE", 16)
+    monkeypatch.setattr(_pairs, "KERNEL_ROWS_AT_ONCE", 16)
     real, fake = normal(0, 700, 8).float(), normal(1, 900, 8).float()
     with Largest() as largest:
         every_metric(real, fake)

@@ -170,6 +170,10 @@ def test_make_sweep_records_the_table_of_all_its_grids(folder, monkeypatch):
     assert list(run.history()["square"]) == [4, 9, 25]
     assert run.parameters["q"] == [2, 3, 5] and run.metrics == {"cells": 3}
     assert run.record["precision"] == "fp32 and bf16"
+    kept = nbformat.read(folder / "chapters/runs/square.ipynb", 4)
+    assert [cell.execution_count for cell in kept.cells] == [1, 2]
+    assert [cell.source for cell in kept.cells] == [cell.source for cell in book.cells]
+    assert "made with q = 2; " in kept.cells[0].outputs[0].text  # the first cell of the grid
 
 
 def test_make_sweep_writes_the_table_of_a_notebook_of_ones_own_beside_its_grid(folder, monkeypatch, capsys):

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,13 +73,13 @@ class Book:
 
     def digests(self, notebook: NotebookNode) -> dict[str, str]:
         """What an execution of `notebook` depends on, part by part."""
-        code = json.dumps([cell.source for cell in code_cells(notebook)])
+        code = code_of(notebook)
         others = {name for name in self.runs if name not in code}
         return {
             "code": digest(code),
             "lib": self.surroundings["lib"],
             "data": tree_digest(self.root / "data", others),
-            "runs": tree_digest(self.root / "chapters" / "runs", others),
+            "runs": tree_digest(self.root / "chapters" / "runs", others, code_in),
             **self.surroundings,
         }
 
@@ -113,7 +113,11 @@ def combined(digests: dict[str, str]) -> str:
     return digest(json.dumps(digests))
 
 
-def tree_digest(folder: Path, without: Set[str] = frozenset()) -> str:
+def tree_digest(
+    folder: Path,
+    without: Set[str] = frozenset(),
+    content: Callable[[Path], str | bytes] = Path.read_bytes,
+) -> str:
     """Digest of the names and contents of all files below `folder`, compiled ones aside.
 
     Left out is also what is called, up to its first dot, or lies in a folder called, as `without`
@@ -122,13 +126,18 @@ def tree_digest(folder: Path, without: Set[str] = frozenset()) -> str:
     files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
     return digest(
         "\n".join(
-            f"{path.as_posix()} {digest((folder / path).read_bytes())}"
+            f"{path.as_posix()} {digest(content(folder / path))}"
             for path in files
             if "__pycache__" not in path.parts
             and not path.name.startswith(".")
             and without.isdisjoint(part.partition(".")[0] for part in path.parts)
         )
     )
+
+
+def code_in(path: Path) -> str | bytes:
+    """Of a notebook the code, so that what it showed when it last ran changes nothing."""
+    return code_of(read(path)) if path.suffix == ".ipynb" else path.read_bytes()
 
 
 def pinned_versions(root: Path) -> list[str]:
@@ -153,6 +162,10 @@ def write(notebook: NotebookNode, path: Path) -> None:
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def code_of(notebook: NotebookNode) -> str:
+    return json.dumps([cell.source for cell in code_cells(notebook)])
 
 
 def with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode:

@@ -2,7 +2,8 @@
 
 A run is a folder ``data/runs/<name>/``: ``run.json`` (parameters, metrics, history, device,
 versions, commit, seed, the data's name and checksum, precision, wall time, and size and sha256 of every other
-file), weights as safetensors, pictures as PNG. Only ``make record`` and ``make sweep`` write there.
+file), weights as safetensors, pictures as PNG. Only ``make record`` and ``make sweep`` write there; what
+the notebook showed on the way they keep in the notebook.
 """
 
 import argparse
@@ -193,6 +194,28 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], threads: i
             os.environ.pop(key) if value is None else os.environ.update({key: value})
 
 
+def keep_outputs(notebook: Path, executed: Path) -> None:
+    """Store in a run's notebook what its executed copy shows, and with which parameters it ran."""
+    import nbformat
+
+    code = lambda book: [cell for cell in book.cells if cell.cell_type == "code"]  # noqa: E731
+    template, copy = (nbformat.read(path, as_version=4) for path in (notebook, executed))
+    injected = [cell for cell in code(copy) if "injected-parameters" in cell.metadata.get("tags", [])]
+    ran = [cell for cell in code(copy) if cell not in injected]
+    for number, (cell, one) in enumerate(zip(code(template), ran, strict=True), start=1):
+        cell.execution_count = number
+        cell.outputs = [out for out in one.outputs if out.get("name") != "stderr"]
+        for out in cell.outputs:
+            if "execution_count" in out:
+                out.execution_count = number
+        if injected and "parameters" in cell.metadata.get("tags", []):
+            lines = injected[0].source.splitlines()[1:]
+            given = "; ".join(line for line in lines if not line.startswith("result ="))
+            text = f"The outputs stored here were made with {given}\n"
+            cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
+    nbformat.write(template, notebook)
+
+
 def notebook_of(name: str) -> Path:
     """The parameterised notebook that records the run of this name.
 
@@ -228,6 +251,7 @@ def main() -> None:
     print(f"recording {arguments.name} with profile {arguments.profile} ...", flush=True)
     output = data_dir().parent / ".cache" / "runs" / f"{arguments.name}.ipynb"
     execute(notebook, output, {"profile": arguments.profile})
+    keep_outputs(notebook, output)
     print(f"{arguments.name}: {time.time() - started:.0f} s -> {data_dir() / 'runs' / arguments.name}")
 
 

@@ -102,6 +102,7 @@ def main() -> None:
     table = run(notebook, cells, cache, arguments.jobs)
     if recorded:
         where = _record(notebook.stem, cells, table, time.time() - started)
+        runs.keep_outputs(notebook, cache / f"{_key(notebook, cells[0])}.ipynb")
     else:
         where = grid_file.with_name(f"{grid_file.name.removesuffix('.json').removesuffix('.grid')}.csv")
         table.to_csv(where, index=False)
