@@ -138,6 +138,15 @@ def test_outputs_are_stored_and_fresh(path):
     assert path.stat().st_size <= 2 * 2**20
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "chapters/runs").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_a_run_s_notebook_shows_what_it_printed_and_with_which_parameters(path):
+    cells = code_cells(read(path))
+    assert all(cell.execution_count for cell in cells)
+    (given,) = (cell for cell in cells if "parameters" in cell.metadata.get("tags", []))
+    assert "outputs stored here were made with" in given.outputs[0].text
+    assert not any(output.get("name") == "stderr" for cell in cells for output in cell.outputs)
+
+
 @CHAPTERS
 def test_a_chapter_begins_with_its_setup_and_parameters(path):
     setup, parameters, *rest = code_cells(read(path))
