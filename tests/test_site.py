@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import re
 import threading
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
@@ -205,6 +206,23 @@ def test_tab_reaches_the_first_slider(visit, html):
         before = first.input_value()
         page.keyboard.press("ArrowRight")
         assert first.input_value() != before
+
+
+def test_the_blind_test_answers_guesses_and_keeps_count(visit, html):
+    (name,) = (name for name in CHAPTERS if 'class="belamy-blind"' in (html / name).read_text())
+    page = visit(name)
+    blind = page.locator(".belamy-blind")
+    told, buttons = blind.locator("[aria-live]"), blind.locator("button")
+    answers = re.findall(r"\d+ (\w+)", blind.locator("details").text_content())
+    kinds = buttons.all_text_contents()
+    assert len(answers) == 18 and set(answers) == set(kinds)
+    for number, answer in enumerate(answers):
+        wrong = number % 3 == 0
+        buttons.nth((kinds.index(answer) + wrong) % len(kinds)).click()
+        assert told.text_content().startswith(f"No, {answer}." if wrong else f"Right, {answer}.")
+    assert "12 of 18 right" in told.text_content()
+    buttons.first.press("Enter")  # by keyboard, too; and it starts again
+    assert "Picture 1 of 18" in told.text_content()
 
 
 @pytest.mark.parametrize("width", [1280, 390])
