@@ -29,8 +29,7 @@ test: $(STAMP)  ## prove everything: library, house, chapters, site
 	$(BIN)/python -m pytest chapters/*.ipynb --nbval-lax --nbval-current-env \
 	  --nbval-cell-timeout=$(CELL_TIMEOUT) $(PARALLEL)
 	@echo "Test 3/3: the site, from the outputs just confirmed, in headless Chromium"
-	@$(BIN)/python -m tools.website preview
-	$(BIN)/python -m pytest tests/test_site.py -n 2
+	$(BIN)/python -m pytest tests/test_site.py
 
 serve: $(STAMP)  ## serve _build/html at http://localhost:8000
 	@$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 8000
