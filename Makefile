@@ -6,7 +6,7 @@ CELL_TIMEOUT := 1800
 PARALLEL := -n 2 --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: book preview outputs test serve bench record sweep setup clean help
+.PHONY: book preview outputs test serve portability bench record sweep setup clean help
 
 book: $(STAMP)  ## execute the chapters that are not in the cache, two at a time, build the site into _build/html
 	@$(BIN)/python -m tools.website book
@@ -34,6 +34,9 @@ test: $(STAMP)  ## prove everything: library, house, chapters, site
 serve: $(STAMP)  ## serve _build/html at http://localhost:8000
 	@$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 8000
 
+portability: $(STAMP)  ## try the chapters' bands under other arithmetics and seeds (CHAPTER=name: one; hours for all)
+	@$(BIN)/python -m tools.portability $(CHAPTER)
+
 bench: $(STAMP)  ## run the benchmarks
 	@$(BIN)/python -m benchmarks
 
@@ -60,4 +63,4 @@ clean:  ## remove the built sites and the cache of executed chapters
 	rm -rf _build .cache
 
 help:  ## say what there is
-	@sed -nE 's/^([a-z]+):.*  ## (.*)/\1	\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-9s%s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z]+):.*  ## (.*)/\1	\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-12s%s\n", $$1, $$2}'
