@@ -90,7 +90,11 @@ def on_the_page(tiny) -> tuple[str, list[str]]:
     """The page's text, and its notices."""
     page = tiny.root / "_build" / "html" / "chapters" / "01-tiny.html"
     soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
-    return soup.find("article").get_text(" "), [n.get_text(" ") for n in soup.select(".belamy-differs")]
+    return plain(soup.find("article")), [plain(notice) for notice in soup.select(".belamy-differs")]
+
+
+def plain(element) -> str:
+    return " ".join(element.get_text(" ").split())
 
 
 def test_a_failed_band_costs_a_reader_nothing_but_a_notice(tiny):
