@@ -5,6 +5,7 @@ chapter goes on. An exception, a time-out or a dead kernel ends it, and nothing 
 """
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -119,6 +121,7 @@ class Execution:
             ChapterError: as above; nothing of this chapter is cached.
         """
         seconds = self.run()
+        self.keep_bands("as it is", combined(self.book.digests(self.notebook)), seconds)
         drop_widget_views(self.notebook)
         shrink_pictures(self.notebook)
         self.notebook.metadata["belamy"] = self.stamp(seconds)
@@ -126,6 +129,19 @@ class Execution:
         failed = sum(not band.passed for band in self.bands)
         told = f", {failed} of {len(self.bands)} bands failed" if failed else ""
         print(f"  {self.path.stem}  done in {seconds:.0f} s{told}", flush=True)
+
+    def keep_bands(self, setting: str, digest: str, seconds: float, error: str = "") -> None:
+        """Write down what `tools.portability` tells of this execution."""
+        found = {
+            "digest": digest,
+            "seconds": round(seconds),
+            "machine": self.machine,
+            "error": error,
+            "bands": [asdict(band) for band in self.bands],
+        }
+        file = bands_file(self.book, self.path, setting)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
     def stamp(self, seconds: float) -> dict[str, object]:
         """What the outputs were made from, with what, how long it took, and which bands failed."""
@@ -145,6 +161,11 @@ class Execution:
         """End the kernel at once; `run` then raises in its thread."""
         if self.client and self.client.km is not None and self.client.km.provisioner is not None:
             self.client.km.provisioner.process.kill()
+
+
+def bands_file(book: Book, path: Path, setting: str) -> Path:
+    """Where the bands of a chapter's last execution under a setting are kept."""
+    return book.root / ".cache" / "portability" / f"{path.stem}-{setting.replace(' ', '-')}.json"
 
 
 def execute(book: Book, force: bool = False) -> list[ChapterError]:

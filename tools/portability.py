@@ -13,12 +13,12 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.bands import Band
 from tools.book import Book, BookError, code_cells, combined, read, write
-from tools.execute import KERNELS, ChapterError, Execution, run_all, run_or_exit
+from tools.execute import KERNELS, ChapterError, Execution, bands_file, run_all, run_or_exit
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,17 @@ NARROW = 1.0  # room below which a band is listed
 
 
 class Trial(Execution):
-    """A chapter executed under one setting; its result is one JSON file, kept for the next report."""
+    """A chapter executed under one setting; its result is one JSON file, kept for the next report.
+
+    What `make book` and `make outputs` execute is the setting "as it is", and is not run again.
+    """
 
     def __init__(self, book: Book, path: Path, name: str):
         super().__init__(book, path, SETTINGS[name].environment)
         self.name = name
         self.progress.name = f"{path.stem} ({name})"
         self.digest = combined(book.digests(self.notebook))
-        self.result = book.root / ".cache" / "portability" / f"{path.stem}-{name.replace(' ', '-')}.json"
+        self.result = bands_file(book, path, name)
         if SETTINGS[name].seed is not None:
             with_seed(self)
 
@@ -80,15 +83,7 @@ class Trial(Execution):
             self.run()
         except ChapterError as ended:
             error = f"cell {ended.cell}: {ended.reason.strip().splitlines()[-1]}"
-        self.result.parent.mkdir(parents=True, exist_ok=True)
-        found = {
-            "digest": self.digest,
-            "seconds": round(time.perf_counter() - clock),
-            "machine": self.machine,
-            "error": error,
-            "bands": [asdict(band) for band in self.bands],
-        }
-        self.result.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        self.keep_bands(self.name, self.digest, time.perf_counter() - clock, error)
         write(self.notebook, self.result.with_suffix(".ipynb"))  # to look at
 
 
