@@ -48,7 +48,7 @@ class Book:
             own = [node[key] for key in ("root", "file") if key in node]
             return own + [page for child in node.values() for page in walk(child)]
 
-        return walk(yaml.safe_load((self.root / "_toc.yml").read_text()))
+        return walk(yaml.safe_load((self.root / "_toc.yml").read_text(encoding="utf-8")))
 
     @cached_property
     def chapters(self) -> list[Path]:
@@ -142,9 +142,9 @@ def code_in(path: Path) -> str | bytes:
 
 def pinned_versions(root: Path) -> list[str]:
     """The lock's lines for the library's own dependencies: those that chapters compute with."""
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {re.match(r"[\w.-]+", line)[0].lower() for line in project["dependencies"]}
-    lock = (root / "requirements.lock").read_text().splitlines()
+    lock = (root / "requirements.lock").read_text(encoding="utf-8").splitlines()
     return [line for line in lock if line.partition("==")[0].lower() in names]
 
 
