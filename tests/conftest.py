@@ -20,7 +20,7 @@ root: chapters/index
 chapters: [{file: chapters/01-tiny}]
 """
 COUNT_AND_PRINT = """\
-open("../executions", "a").write("x")
+open("../executions", "a", encoding="utf-8").write("x")
 import belamy
 print("the library says", belamy.ANSWER)
 """
@@ -37,8 +37,8 @@ class TinyBook:
             "chapters/index.md": "# Tiny\n",
             "lib/belamy/__init__.py": "ANSWER = 1\n",
             "data/README.md": "Nothing.\n",
-            "pyproject.toml": (ROOT / "pyproject.toml").read_text(),
-            "requirements.lock": (ROOT / "requirements.lock").read_text(),
+            "pyproject.toml": (ROOT / "pyproject.toml").read_text(encoding="utf-8"),
+            "requirements.lock": (ROOT / "requirements.lock").read_text(encoding="utf-8"),
         }
         for name, text in files.items():
             self.edit(name, text)
@@ -54,7 +54,7 @@ class TinyBook:
     @property
     def executions(self) -> int:
         count = self.root / "executions"
-        return len(count.read_text()) if count.exists() else 0
+        return len(count.read_text(encoding="utf-8")) if count.exists() else 0
 
     @property
     def cached(self) -> list[Path]:
@@ -63,7 +63,7 @@ class TinyBook:
     def edit(self, name: str, text: str) -> None:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
     def edit_cell(self, index: int, source: str) -> None:
         notebook = read(self.chapter)

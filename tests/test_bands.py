@@ -171,7 +171,7 @@ assert seed < 15
 
 def test_portability_tries_every_setting_tells_failures_and_room_and_runs_nothing_twice(tiny, capsys):
     tiny.edit_cell(1, "seed = 0")
-    tiny.edit_cell(2, SETTINGS_TRIED + "open('../executions', 'a').write('x')")
+    tiny.edit_cell(2, SETTINGS_TRIED + "open('../executions', 'a', encoding='utf-8').write('x')")
     names = list(portability.SETTINGS)
     write_outputs(tiny.book)  # which counts as one of them
     for _ in range(2):

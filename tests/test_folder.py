@@ -130,7 +130,7 @@ def test_f02_an_empty_folder_is_an_error(root):
 
 def test_f03_a_folder_without_pictures_says_what_is_there_and_what_is_wanted(root):
     for name in ("a.txt", "b.TXT", "README"):
-        (root / name).write_text("words")
+        (root / name).write_text("words", encoding="utf-8")
     with pytest.raises(FileError, match=r"\.jpeg \.jpg \.png.*found 2 of \.txt, 1 of no suffix"):
         folder(root, 8)
 
@@ -433,7 +433,7 @@ def test_cache_false_writes_and_reads_nothing(root, cache):
 
 def test_a_cache_that_cannot_be_written_costs_a_warning_not_the_pictures(root, cache):
     fill(root, 2)
-    cache.write_text("a file where the folder should be")
+    cache.write_text("a file where the folder should be", encoding="utf-8")
     with pytest.warns(UserWarning, match="could not be kept .* set BELAMY_CACHE"):
         assert len(folder(root, 8)) == 2
 

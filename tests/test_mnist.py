@@ -211,7 +211,7 @@ def test_a_damaged_file_in_the_cache_is_replaced(root, cache):
 
 def test_a_cache_that_cannot_be_written_says_so(root, cache):
     put(root)
-    cache.write_text("a file where the folder should be")
+    cache.write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(FileError, match="cannot be stored in .* set BELAMY_CACHE"):
         mnist("train", root)
 

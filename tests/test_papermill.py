@@ -39,7 +39,7 @@ def run(name, folder, **parameters):
     if "result =" in definitions:
         given["result"] = str(result)
     runs.execute(NOTEBOOKS[name], output, given, threads=1)
-    return read(output), json.loads(result.read_text()) if result.exists() else {}
+    return read(output), json.loads(result.read_text(encoding="utf-8")) if result.exists() else {}
 
 
 def test_every_notebook_of_a_run_is_tried_here():

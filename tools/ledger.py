@@ -30,10 +30,10 @@ def fill(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> None:
         (f"{PAGE}.md", TABLES, "\n\n".join([tables(rows, verdicts), *missing])),
         (f"{book.entries[0]}.md", COUNT, count(rows, verdicts)),
     ):
-        written = (source / page).read_text()
+        written = (source / page).read_text(encoding="utf-8")
         if place not in written:
             raise BookError(f"{page} has no line {place!r}, where the claims belong")
-        (source / page).write_text(written.replace(place, text))
+        (source / page).write_text(written.replace(place, text), encoding="utf-8")
 
 
 def take_claims(path: Path, notebook: NotebookNode) -> dict[str, list] | None:

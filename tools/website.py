@@ -48,7 +48,7 @@ def build(book: Book, chapters: dict[Path, NotebookNode], out: Path, strict: boo
     assemble(book, chapters, source)
     inputs = digest("".join(tree_digest(book.root / part) for part in ("lib/belamy", "tools")))
     state = {"source": tree_digest(source), "inputs": inputs, "html": tree_digest(html)}
-    if record.exists() and json.loads(record.read_text()) == state:
+    if record.exists() and json.loads(record.read_text(encoding="utf-8")) == state:
         print("Site: nothing has changed since it was built", flush=True)
         return html / "index.html"
     clock = time.perf_counter()
@@ -58,7 +58,7 @@ def build(book: Book, chapters: dict[Path, NotebookNode], out: Path, strict: boo
     require_pages(book, fresh)
     shutil.rmtree(html, ignore_errors=True)
     shutil.move(fresh, html)
-    record.write_text(json.dumps({**state, "html": tree_digest(html)}))
+    record.write_text(json.dumps({**state, "html": tree_digest(html)}), encoding="utf-8")
     print(f"Site: built in {time.perf_counter() - clock:.0f} s", flush=True)
     return html / "index.html"
 

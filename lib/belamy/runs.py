@@ -90,7 +90,7 @@ def load(name: str) -> Run:
     """
     folder = data_dir() / "runs" / name
     try:
-        record = json.loads((folder / "run.json").read_text())
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         known = sorted(p.parent.name for p in folder.parent.glob("*/run.json"))
         raise FileError(
@@ -161,7 +161,7 @@ def write(
         "seconds": round(seconds, 1),
         "files": {f: {"sha256": _sha256(p), "bytes": len(p)} for f, p in sorted(files.items())},
     }
-    (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n")
+    (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return folder
 
 

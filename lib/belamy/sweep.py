@@ -39,7 +39,7 @@ def report(path: str, **values: Any) -> None:
     """Called by the swept notebook: write its numbers to ``path``, unless that is empty."""
     if path:
         temporary = Path(f"{path}.part")
-        temporary.write_text(json.dumps(values))
+        temporary.write_text(json.dumps(values), encoding="utf-8")
         os.replace(temporary, path)
 
 
@@ -77,7 +77,7 @@ def run(
             os.environ["OMP_NUM_THREADS"] = before
     if failed:
         raise SweepError(f"{len(failed)} of {len(cells)} cells failed: {'; '.join(failed)}")
-    results = [json.loads((cache / f"{name}.json").read_text()) for name in names]
+    results = [json.loads((cache / f"{name}.json").read_text(encoding="utf-8")) for name in names]
     return pd.DataFrame([{**cell, **result} for cell, result in zip(cells, results)])
 
 
@@ -114,7 +114,7 @@ def _cells(notebook: Path, grid_file: Path) -> list[dict[str, Any]]:
     for path in (notebook, grid_file):
         if not path.is_file():
             raise FileError(f"there is no {path}; give NOTEBOOK, and GRID if it is not beside it")
-    grids = json.loads(grid_file.read_text())
+    grids = json.loads(grid_file.read_text(encoding="utf-8"))
     return [cell for axes in (grids if isinstance(grids, list) else [grids]) for cell in grid(**axes)]
 
 
@@ -147,10 +147,10 @@ def _execute(notebook: Path, cache: Path, name: str, cell: dict[str, Any]) -> st
 def _key(notebook: Path, cell: Mapping[str, Any]) -> str:
     code = [
         "".join(c["source"])
-        for c in json.loads(notebook.read_text())["cells"]
+        for c in json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         if c["cell_type"] == "code"
     ]
-    library = [path.read_text() for path in sorted(Path(__file__).parent.rglob("*.py"))]
+    library = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.rglob("*.py"))]
     text = json.dumps([dict(sorted(cell.items())), code, library])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
