@@ -78,7 +78,7 @@ def test_of_a_loop_the_worst_round_is_kept(tmp_path):
     (band,) = watched(tmp_path, "for x in (1, 4, 2):\n    assert x < 5")
     assert band.passed and band.parts[0]["value"] == 4
     (band,) = watched(tmp_path, "for x in (1, 6, 2):\n    assert x < 5")
-    assert not band.passed and band.told() == "x < 5  (x < 5: 6 against 5)"
+    assert not band.passed and band.told() == "x < 5  (here 6 against 5)"
 
 
 # --- a reader's book -----------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def test_a_failed_band_costs_a_reader_nothing_but_a_notice(tiny):
         text, (top, place) = on_the_page(tiny)
         assert "measured 7" in text and "went on" in text
         assert "A check of this chapter did not hold" in top and text.index("did not hold") < text.index("Text.")
-        assert "belamy.ANSWER < 5: 7 against 5" in place and "measured 3" in place
+        assert "belamy.ANSWER < 5 (here 7 against 5)" in place and "measured 3" in place
     with pytest.raises(BookError, match="bands failed, outputs not written\n  cell 2"):
         write_outputs(tiny.book)
     assert tiny.chapter.read_text(encoding="utf-8") == stored
@@ -179,8 +179,8 @@ def test_portability_tries_every_setting_tells_failures_and_room_and_runs_nothin
             portability.try_all(tiny.book, [], names, only_report=False)
         told = capsys.readouterr().out
     assert tiny.executions == len(names)
-    assert "01-tiny, sse41, cell 2: value < 5  (value < 5: 5.5 against 5)" in told
-    assert "01-tiny, seed 20, cell 2: seed < 15  (seed < 15: 20 against 15)" in told
+    assert "01-tiny, sse41, cell 2: value < 5  (here 5.5 against 5)" in told
+    assert "01-tiny, seed 20, cell 2: seed < 15  (here 20 against 15)" in told
     assert "Failed: 2\n" in told
     assert "| 01-tiny | sse41 | DEFAULT, " in told  # the switch reaches torch
     assert "value < 5: 4.5 against 5 (avx2)  [room 0.50]" not in told  # it failed already: no need

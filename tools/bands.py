@@ -49,8 +49,12 @@ class Band:
     def told(self) -> str:
         """The test, and of the comparisons that do not hold what was compared."""
         beyond = [part for part in self.parts if part["slack"] <= 0] if not self.passed else self.parts
-        found = "; ".join(f"{part['text']}: {part['value']:.6g} against {part['bound']:.6g}" for part in beyond)
-        return f"{self.text}  ({found})" if found else self.text
+        found = "; ".join(
+            f"{part['value']:.6g} against {part['bound']:.6g}"
+            + (f" in {part['text']}" if part["text"] != self.text else "")
+            for part in beyond
+        )
+        return f"{self.text}  (here {found})" if found else self.text
 
 
 def read_log(path: Path) -> tuple[list[Band], dict[str, Any]]:
