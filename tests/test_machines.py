@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from belamy import runs, sweep
 from belamy.data.cache import cache_dir, writable
 from belamy.errors import BelamyError, FileError, MissingPackage, optional
 from belamy.game.device import pick_device
+from tools import make
 from tools.book import Book, read, tree_digest
 
 # --- line ends -----------------------------------------------------------------------------------
@@ -267,3 +269,116 @@ def test_only_the_gpu_s_profile_may_record_on_an_accelerator(monkeypatch, profil
     monkeypatch.setattr("sys.argv", ["runs", "vae-portraits", "--profile", profile])
     runs.main()
     assert found == [device]
+
+
+# --- the commands, with make and without ---------------------------------------------------------
+
+
+@pytest.fixture
+def commands(tmp_path):
+    """Runs a command in a copy of the book's tools, in whose .venv Python only says what it is asked for."""
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "tools/__init__.py", "tools/make.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "chapters").mkdir()
+    for name in ("02-b.ipynb", "01-a.ipynb"):
+        (tmp_path / "chapters" / name).touch()
+    fake = tmp_path / ".venv" / "bin" / "python"
+    fake.parent.mkdir(parents=True)
+    say = 'echo "$OMP_NUM_THREADS:$BELAMY_PROFILE $*"; case "$*" in *"$FAIL"*) exit 3;; esac'
+    # `make` asks it to run tools.make, which is the real thing.
+    pass_on = f'if [ "$2" = tools.make ]; then exec "{sys.executable}" "$@"; fi'
+    fake.write_text(f"#!/bin/sh\n{pass_on}\n{say}\n", encoding="utf-8")
+    fake.chmod(0o755)
+    (tmp_path / ".venv" / ".installed").touch()
+
+    def run(*command, **environment):
+        cleared = {"FAIL": "nothing", "OMP_NUM_THREADS": "", "BELAMY_PROFILE": ""}
+        environment = {**os.environ, **cleared, **environment}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for Python is a shell script")
+@pytest.mark.parametrize("how", [["make"], [sys.executable, "-m", "tools.make"]], ids=["make", "python"])
+class TestCommands:
+    def test_book_and_test_are_the_same_with_make_and_without(self, commands, how):
+        assert commands(*how, "book").stdout == ": -m tools.website book\n"
+        done = commands(*how, "test")
+        assert done.returncode == 0, done.stderr
+        nbval = "--nbval-lax --nbval-current-env --nbval-cell-timeout=1800"
+        assert done.stdout.splitlines() == [
+            "1:cpu -m tools.chromium",
+            "Test 1/3: the library and the house",
+            "1:cpu -m pytest tests --ignore tests/test_site.py -n 2 --dist loadscope",
+            "Test 2/3: the chapters, each executed once",
+            f"1:cpu -m pytest chapters/01-a.ipynb chapters/02-b.ipynb {nbval} -n 2 --dist loadscope",
+            "Test 3/3: the site, from the outputs just confirmed, in headless Chromium",
+            "1:cpu -m pytest tests/test_site.py",
+        ]
+
+    def test_a_step_that_fails_is_the_last(self, commands, how):
+        done = commands(*how, "test", FAIL="chapters/01")
+        assert done.returncode != 0
+        assert "Test 2/3" in done.stdout and "Test 3/3" not in done.stdout
+
+    def test_setup_installs_what_the_lock_says_when_it_is_new(self, commands, how, tmp_path):
+        os.utime(tmp_path / ".venv" / ".installed", (0, 0))
+        # A venv that makes nothing: the stand-in is there already.
+        (tmp_path / "venv.py").write_text("import sys; print('venv', *sys.argv[1:])", encoding="utf-8")
+        done = commands(*how, *["PYTHON=" + sys.executable][: how == ["make"]], "book")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines() == [
+            "Setup 1/2: creating .venv",
+            f"venv {tmp_path}/.venv",
+            "Setup 2/2: installing the pinned versions (a few minutes, 5.5 GB on Linux)",
+            ": -m pip install -c requirements.lock -e .[all]",
+            ": -m tools.website book",
+        ]
+        assert commands(*how, "book").stdout == ": -m tools.website book\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_interrupted_ends_in_its_own_way(commands, tmp_path, kind):
+    """Ctrl-C goes to all processes of a terminal, the signal of `kill` and of make to the first alone."""
+    fake = tmp_path / ".venv" / "bin" / "python"
+    script = "#!/bin/sh\ntrap 'sleep 1; echo kept; kill $!; exit 130' INT TERM\nsleep 600 &\necho ready\nwait\n"
+    fake.write_text(script, encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tools.make", "book"], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    assert process.stdout.readline() == "ready\n"
+    (os.killpg if kind == signal.SIGINT else os.kill)(process.pid, kind)
+    told, _ = process.communicate(timeout=60)
+    assert (told, process.returncode) == ("kept\n", 130)
+
+
+def test_setup_names_the_true_cause(tmp_path, monkeypatch):
+    monkeypatch.setattr(make, "ROOT", tmp_path)
+    for name in ("pyproject.toml", "requirements.lock"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(make.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="lacks ensurepip.*apt-get install python3-venv"):
+        make.setup()
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
+    with pytest.raises(SystemExit, match=r"is not Python 3\.11-3\.13"):
+        make.setup()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(SystemExit, match=f"{tmp_path} cannot be written.*copy it") as raised:
+        make.setup()
+    assert "apt-get" not in str(raised.value)
+
+
+def test_a_read_only_book_says_so_before_anything_is_built(tmp_path):
+    code = """
+from tools import make
+try:
+    make.book()
+except SystemExit as end:
+    print(end)
+"""
+    told = as_stranger(ROOT, code, PYTHONPATH=str(ROOT))
+    assert told.startswith(f"{ROOT} cannot be written")
