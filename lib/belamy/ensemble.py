@@ -24,7 +24,7 @@ from torch.optim import SGD, Adam
 from tqdm.auto import tqdm
 
 from belamy.data.image_set import ImageSet
-from belamy.errors import InputError, NonFiniteLoss
+from belamy.errors import InputError, NonFiniteLoss, optional
 from belamy.game import Batch, Game, Group, History, Noise, Player, fit
 from belamy.game.batches import Batches
 from belamy.game.device import autocast, pick_device
@@ -116,12 +116,11 @@ def train(
 
 
 def _in_processes(train_part: Callable, copies: list, jobs: int, hidden: bool) -> list[Copy]:
-    from joblib import Parallel, delayed
-
+    joblib = optional("joblib", "training in several processes")
     size = max(1, len(copies) // (4 * jobs))  # few enough parts that the data travel seldom
     parts = [copies[start : start + size] for start in range(0, len(copies), size)]
-    pool = Parallel(n_jobs=min(jobs, len(parts)), backend="loky", return_as="generator")
-    done = pool(delayed(_alone)(train_part, part) for part in parts)
+    pool = joblib.Parallel(n_jobs=min(jobs, len(parts)), backend="loky", return_as="generator")
+    done = pool(joblib.delayed(_alone)(train_part, part) for part in parts)
     return [c for part in tqdm(done, total=len(parts), unit="part", disable=hidden) for c in part]
 
 

@@ -16,8 +16,11 @@ import sys
 import time
 from dataclasses import dataclass, field
 from datetime import date
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pandas as pd
 import torch
@@ -25,7 +28,8 @@ from PIL import Image
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from belamy.errors import FileError, InputError
+from belamy.data.cache import cache_dir
+from belamy.errors import FileError, InputError, optional
 
 FIELDS = ("name", "parameters", "metrics", "history", "device", "precision", "versions", "commit")
 FIELDS += ("date", "seed", "data", "seconds", "files")
@@ -33,9 +37,30 @@ QUIET = ["--log-level=CRITICAL"]  # kernels tell of their transport, and of bein
 
 
 def data_dir() -> Path:
-    """The book's ``data`` folder: $BELAMY_DATA, else the checkout's."""
+    """The book's ``data`` folder: $BELAMY_DATA, else that of the checkout in which the library lies, or
+    from which pip installed it.
+
+    Raises:
+        FileError: the book's data are not on this machine.
+    """
     given = os.environ.get("BELAMY_DATA")
-    return Path(given) if given else Path(__file__).resolve().parents[2] / "data"
+    if given:
+        return Path(given)
+    roots = [Path(__file__).resolve().parents[2]]
+    try:  # pip writes down what it was given (PEP 610)
+        origin = json.loads(distribution("belamy").read_text("direct_url.json") or "{}").get("url", "")
+    except PackageNotFoundError:
+        origin = ""
+    if origin.startswith("file:"):
+        roots.append(Path(url2pathname(urlsplit(origin).path)))
+    for root in roots:
+        if (root / "data" / "runs").is_dir():
+            return root / "data"
+    raise FileError(
+        f"the book's data are not here: no data/runs in {' or '.join(map(str, roots))}. The library comes "
+        "without them: set BELAMY_DATA to the folder 'data' of a checkout of the book, or install the "
+        "library from one, pip install --no-deps PATH-OF-THE-BOOK, and leave it where it is"
+    )
 
 
 @dataclass(frozen=True)
@@ -86,9 +111,15 @@ def load(name: str) -> Run:
     """Load a recorded run after verifying its schema and every file's checksum.
 
     Raises:
-        FileError: there is no such run, or a file is missing or differs from what was recorded.
+        FileError: the book's data are not there, there is no such run, or a file is missing or differs
+            from what was recorded.
     """
     folder = data_dir() / "runs" / name
+    if not folder.parent.is_dir():
+        raise FileError(
+            f"the book's recorded runs are not there: no folder {folder.parent}. Set BELAMY_DATA to the "
+            "folder 'data' of a checkout of the book"
+        )
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -178,8 +209,9 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], threads: i
     Args:
         threads: CPU threads of the kernel; None leaves the choice to torch.
     """
-    import papermill
-
+    papermill = optional("papermill", "executing a notebook with other parameters")
+    if os.path.expanduser("~") == "~":  # Jupyter starts no kernel for a user without home
+        os.environ["HOME"] = str(cache_dir())
     output.parent.mkdir(parents=True, exist_ok=True)
     env = {"OMP_NUM_THREADS": str(threads)} if threads else {}
     before = {name: os.environ.get(name) for name in env}
@@ -196,8 +228,7 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], threads: i
 
 def keep_outputs(notebook: Path, executed: Path) -> None:
     """Store in a run's notebook what its executed copy shows, and with which parameters it ran."""
-    import nbformat
-
+    nbformat = optional("nbformat", "keeping a notebook's outputs")
     code = lambda book: [cell for cell in book.cells if cell.cell_type == "code"]  # noqa: E731
     template, copy = (nbformat.read(path, as_version=4) for path in (notebook, executed))
     injected = [cell for cell in code(copy) if "injected-parameters" in cell.metadata.get("tags", [])]
@@ -247,6 +278,8 @@ def main() -> None:
     arguments = parser.parse_args()
     notebook = notebook_of(arguments.name)
     os.environ["BELAMY_RECORD"] = commit()
+    if arguments.profile != "gpu":
+        os.environ["BELAMY_DEVICE"] = "cpu"  # for notebooks that leave the device to fit
     started = time.time()
     print(f"recording {arguments.name} with profile {arguments.profile} ...", flush=True)
     output = data_dir().parent / ".cache" / "runs" / f"{arguments.name}.ipynb"

@@ -21,7 +21,8 @@ from typing import Any
 import pandas as pd
 
 from belamy import runs
-from belamy.errors import BelamyError, FileError, InputError
+from belamy.data.cache import cache_dir, writable
+from belamy.errors import BelamyError, FileError, InputError, optional
 
 
 class SweepError(BelamyError, RuntimeError):
@@ -44,22 +45,25 @@ def report(path: str, **values: Any) -> None:
 
 
 def run(
-    notebook: str | Path, cells: list[Mapping[str, Any]], cache: str | Path, jobs: int = 2
+    notebook: str | Path, cells: list[Mapping[str, Any]], cache: str | Path | None = None, jobs: int = 2
 ) -> pd.DataFrame:
     """Execute the notebook for every cell that the cache lacks; return one row a cell.
 
     Args:
         notebook: has a ``parameters`` cell with the swept names and ``result = ""``.
-        cache: folder of results and executed notebooks.
+        cache: folder of results and executed notebooks, by default one in $BELAMY_CACHE (else
+            ~/.cache/belamy); where it cannot be written, a temporary folder takes its place.
         jobs: kernels at a time, one thread each.
 
     Raises:
+        MissingPackage: papermill or joblib is not installed.
         SweepError: cells failed (their notebooks, with tracebacks, are kept); the rest is done.
     """
-    from joblib import Parallel, delayed
     from tqdm.auto import tqdm
 
-    notebook, cache = Path(notebook).resolve(), Path(cache).resolve()
+    joblib, _ = (optional(package, "a sweep") for package in ("joblib", "papermill"))
+    notebook = Path(notebook).resolve()
+    cache = writable(Path(cache or cache_dir() / "sweeps" / notebook.stem).resolve())
     cache.mkdir(parents=True, exist_ok=True)
     names = [_key(notebook, cell) for cell in cells]
     missing = [(n, c) for n, c in zip(names, cells) if not (cache / f"{n}.json").exists()]
@@ -67,8 +71,8 @@ def run(
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
     try:
-        calls = (delayed(_execute)(notebook, cache, n, dict(c)) for n, c in missing)
-        done = Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered")(calls)
+        calls = (joblib.delayed(_execute)(notebook, cache, n, dict(c)) for n, c in missing)
+        done = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered")(calls)
         hidden = "TQDM_DISABLE" in os.environ  # of which tqdm's notebook bar knows nothing
         failed = [f for f in tqdm(done, total=len(missing), desc=notebook.stem, disable=hidden) if f]
     finally:

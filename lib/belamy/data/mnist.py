@@ -22,7 +22,7 @@ import numpy as np
 
 from belamy.data.cache import cache_dir, whole_file
 from belamy.data.image_set import ImageSet
-from belamy.errors import FileError, InputError
+from belamy.errors import FileError, InputError, optional
 
 GZIP = b"\x1f\x8b"
 LARGEST = 50_000_000  # bytes unpacked; the largest of the files has 47,040,016
@@ -164,8 +164,7 @@ def _take(source: Source, name: str, file: Path) -> bytes:
 
 def _download(source: Source, name: str) -> bytes:
     """The verified content of one file, from the first mirror that has it."""
-    import pooch
-
+    pooch = optional("pooch", "a download")
     fetch = pooch.HTTPDownloader(progressbar=True, timeout=SECONDS)
     problems = []
     for mirror in source.mirrors:

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import os
 import sys
 
 import torch
@@ -11,12 +12,13 @@ from belamy.errors import InputError
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
-    """The device asked for, else the first of cuda, mps, cpu that this machine has.
+    """The device asked for, else $BELAMY_DEVICE, else the first of cuda, mps, cpu that this machine has.
 
     Raises:
         InputError: the device is unknown or not on this machine.
     """
-    if device is None:
+    device = device or os.environ.get("BELAMY_DEVICE")
+    if not device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
