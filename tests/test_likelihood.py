@@ -14,7 +14,7 @@ from torch import distributions as D
 from belamy import _annealing, losses, nets
 from belamy import likelihood as L
 from belamy.errors import InputError
-from belamy.game import Noise
+from belamy.randomness import Noise
 
 seeds = st.integers(0, 2**32 - 1)
 property_based = settings(deadline=None, max_examples=15)

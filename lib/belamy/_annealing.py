@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from belamy.errors import InputError
-from belamy.game import Noise
+from belamy.randomness import Noise
 
 LogLikelihood = Callable[[Tensor, Tensor], Tensor]
 Encoder = Callable[[Tensor], tuple[Tensor, Tensor]]

@@ -30,8 +30,8 @@ from belamy._annealing import (
     whole,
 )
 from belamy.errors import InputError
-from belamy.game import Noise
 from belamy.losses import gaussian_log_likelihood
+from belamy.randomness import Noise
 
 VALUES_AT_ONCE = 2**22  # of a block of distances, and of the images behind it: 32 MiB each
 
