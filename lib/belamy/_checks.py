@@ -6,6 +6,7 @@ from torch import Tensor
 from belamy.errors import InputError
 
 MASS_TOLERANCE = 1e-3
+LARGEST_FEATURE = 1e40  # beyond float32; sixth powers of it, and their sums, are within float64
 
 
 def check_images(name: str, images: Tensor) -> None:
@@ -27,25 +28,33 @@ def check_images(name: str, images: Tensor) -> None:
 
 
 def unit(images: Tensor) -> Tensor:
-    """Images as floating point in [0, 1]; bytes are divided by 255."""
-    return images.float() / 255 if images.dtype == torch.uint8 else images
+    """Images in [0, 1], of at least float32, in which alone a mean is precise; bytes divided by 255."""
+    if images.dtype == torch.uint8:
+        return images.float() / 255
+    return images.to(torch.promote_types(images.dtype, torch.float32))
 
 
 def check_features(real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
     """Two sets of features, checked, of one type of at least float32, on one device with float64.
 
     Raises:
-        InputError: not floating point (N, D), another D, NaN or infinity, fewer than two rows.
+        InputError: not floating point (N, D), another D, NaN, infinity or beyond 1e40, fewer than two
+            rows.
     """
     for name, samples in (("real", real), ("generated", generated)):
         _check_matrix(name, samples, "features (N, D), a row an image")
         if len(samples) < 2:
             raise InputError(f"{name} holds one sample: two or more have a spread, thousands a metric")
-        # A sum is fifty times as fast, and not finite if any number is not.
-        if not samples.sum().isfinite() and (bad := int((~samples.isfinite().all(1)).sum())):
+        low, high = (value.item() for value in samples.aminmax())  # NaN if any number is
+        if not -LARGEST_FEATURE <= low <= high <= LARGEST_FEATURE:
+            if bad := int((~samples.isfinite().all(1)).sum()):
+                raise InputError(
+                    f"{bad} of {len(samples)} rows of {name} hold NaN or infinity: repair the net, or "
+                    "drop them"
+                )
             raise InputError(
-                f"{bad} of {len(samples)} rows of {name} hold NaN or infinity: repair the net, or drop "
-                "them"
+                f"{name} reach from {low:.4g} to {high:.4g}, and powers of what is beyond "
+                f"{LARGEST_FEATURE:.0e} overflow: divide both sets by one number"
             )
     if real.shape[1] != generated.shape[1]:
         raise InputError(
