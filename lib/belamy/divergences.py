@@ -86,7 +86,7 @@ def histogram(x: Tensor, edges: Tensor) -> Tensor:
             f"{int(outside)} of {len(x)} samples lie outside [{edges[0]:.4g}, {edges[-1]:.4g}]; "
             f"they reach from {x.min():.4g} to {x.max():.4g}: widen the edges, or drop them"
         )
-    counts, _ = np.histogram(x.detach().cpu().numpy(), edges.detach().cpu().numpy())
+    counts, _ = np.histogram(*(values.detach().cpu().double().numpy() for values in (x, edges)))
     return torch.from_numpy(counts).to(edges) / (len(x) * edges.diff())
 
 
@@ -133,6 +133,8 @@ def wasserstein_samples(x: Tensor, y: Tensor) -> Tensor:
 
     _check_samples(x, 1, 2)
     _check_samples(y, 1, 2)
+    # Half precision counts pairs to 65504 only.
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
     if x.ndim == y.ndim == 1:
         return _quantile_distance(x, y.to(x))
     if x.shape != y.shape:
@@ -142,6 +144,8 @@ def wasserstein_samples(x: Tensor, y: Tensor) -> Tensor:
         )
     exact = "donot_use_mm_for_euclid_dist"
     cost = torch.cdist(x.detach(), y.detach().to(x), compute_mode=exact).cpu()
+    if not cost.isfinite().all():
+        raise InputError("distances of samples overflow: divide both sets by one number")
     rows, columns = map(torch.from_numpy, linear_sum_assignment(cost.double().numpy()))
     return torch.linalg.vector_norm(x[rows.to(x.device)] - y[columns.to(y.device)], dim=1).mean()
 
@@ -163,13 +167,18 @@ def _quantile_distance(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _check_densities(p: Tensor, q: Tensor, cell: float) -> None:
+    for name, values in (("p", p), ("q", q)):
+        if not isinstance(values, Tensor):
+            raise InputError(f"{name} is a {type(values).__name__}; expected a tensor, (..., K)")
+    if p.device != q.device:
+        raise InputError(f"p is on {p.device}, q on {q.device}: move one, p.to(q)")
     if p.shape != q.shape or p.ndim == 0:
         raise InputError(
             f"p of shape {tuple(p.shape)} against q of shape {tuple(q.shape)}: give both the same "
             "grid (..., K); expand one that stands for many"
         )
-    if not cell > 0:
-        raise InputError(f"cell={cell!r} must be positive: a cell's width, 1 for probabilities")
+    # As it comes out of edges.diff(), it may be a tensor.
+    real_number("cell", cell.item() if isinstance(cell, Tensor) and cell.ndim == 0 else cell, above=0)
     for name, values in (("p", p.detach()), ("q", q.detach())):
         if not values.is_floating_point():
             raise InputError(f"{name} is {values.dtype}: pass a float tensor, float64 is advised")
@@ -186,6 +195,8 @@ def _check_densities(p: Tensor, q: Tensor, cell: float) -> None:
 
 def _check_samples(x: Tensor, *dimensions: int) -> None:
     expected = " or ".join({1: "(N,)", 2: "(N, d)"}[count] for count in dimensions)
+    if not isinstance(x, Tensor):
+        raise InputError(f"got a {type(x).__name__}; expected a tensor of floats {expected}")
     if x.ndim not in dimensions or x.numel() == 0 or not x.is_floating_point():
         raise InputError(f"got {x.dtype} of shape {tuple(x.shape)}; expected floats {expected}")
     if not x.isfinite().all():
