@@ -427,6 +427,32 @@ def test_float32_features_are_compared_in_float64_or_nearly():
     assert all(math.isfinite(value) for value in every_metric(real.half(), fake.bfloat16()))
 
 
+@pytest.mark.parametrize("scale", [1e5, 1e7, 1e38])
+def test_large_float32_features_are_compared_in_float64(scale):
+    """Their kernels, sixth powers, would overflow float32 from about 1e6."""
+    real, fake = REAL[:60].float() / 10 * scale, FAKE[:50].float() / 10 * scale
+    single, double = every_metric(real, fake), every_metric(real.double(), fake.double())
+    assert single == pytest.approx(double, rel=1e-12 if scale > 1e6 else 1e-3)
+    small = every_metric(real.double() / scale, fake.double() / scale)
+    assert single[0] == pytest.approx(small[0] * scale**2, rel=1e-9)
+    assert single[2:] == pytest.approx(small[2:])
+    kernels = lambda x, y: (x.double() @ y.double().T / 16 + 1) ** 3  # noqa: E731
+    within = [kernels(x, x) for x in (real, fake)]
+    expected = sum((k.sum() - k.trace()) / (len(k) * (len(k) - 1)) for k in within)
+    assert single[1] == pytest.approx((expected - 2 * kernels(real, fake).mean()).item(), rel=1e-3)
+
+
+def test_half_precision_images_are_averaged_in_float32():
+    images, generated = (torch.rand(n, 3, 8, 8).bfloat16() for n in (4, 3))
+    wanted = balance_metric(images.float(), generated.float())
+    assert balance_metric(images, generated) == wanted
+
+
+def test_metrics_run_in_inference_mode():
+    with torch.inference_mode():
+        assert every_metric(REAL + 0, FAKE + 0) == every_metric(REAL, FAKE)
+
+
 def test_gradients_are_not_recorded():
     real = REAL.clone().requires_grad_()
     assert isinstance(every_metric(real, FAKE)[0], float)
@@ -449,6 +475,8 @@ BROKEN[3, 2], BROKEN[9, 0] = math.nan, math.inf
     [
         (BROKEN, FAKE, "2 of 500 rows of real hold NaN or infinity"),
         (REAL, BROKEN, "2 of 500 rows of generated hold NaN or infinity"),
+        (1e200 * REAL, FAKE, r"real reach from -.*e\+200 to .*e\+200, and powers of what is beyond 1e\+40"),
+        (REAL, 1e41 * FAKE, "generated reach from .* divide both sets by one number"),
         (REAL, FAKE[:, :15], "real has 16 features, generated 15"),
         (REAL[:1], FAKE, "real holds one sample"),
         (REAL, FAKE[:1], "generated holds one sample"),

@@ -6,7 +6,7 @@ from torch import nn
 
 from belamy import nets
 from belamy.errors import InputError
-from belamy.game.randomness import initialise
+from belamy.game.initialise import initialise
 
 
 @pytest.mark.parametrize("size, channels", [(28, 1), (32, 3), (64, 3), (128, 3)])

@@ -1,8 +1,8 @@
 """The thin library of Belamy, an executable textbook of deep generative models.
 
-Rooms, from the ground up, each importing only rooms before it: ``errors``, ``data``, ``runs``,
-``claims``, ``nets``, ``divergences``, ``losses``, ``game``, ``ensemble``, ``ava``, ``likelihood``,
-``metrics``, ``features``, ``plots``, ``widgets``, ``sweep``.
+Rooms, from the ground up, each importing only rooms before it: ``errors``, ``randomness``,
+``data``, ``runs``, ``claims``, ``nets``, ``divergences``, ``losses``, ``likelihood``, ``metrics``,
+``features``, ``game``, ``ensemble``, ``ava``, ``plots``, ``widgets``, ``sweep``.
 """
 
 import os

@@ -29,7 +29,7 @@ from belamy.game import Batch, Game, Group, History, Noise, Player, fit
 from belamy.game.batches import Batches
 from belamy.game.device import autocast, pick_device
 from belamy.game.fit import _length
-from belamy.game.randomness import initialise
+from belamy.game.initialise import initialise
 
 METHODS = ("auto", "batched", "processes", "one by one")
 BATCHED_OPTIONS = {SGD: frozenset(), Adam: frozenset({"betas", "eps"})}

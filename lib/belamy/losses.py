@@ -23,7 +23,7 @@ def reparameterise(mean: Tensor, log_variance: Tensor, noise) -> Tensor:
 
     Args:
         mean, log_variance: (B, q).
-        noise: the draws of the step (``belamy.game.Noise``).
+        noise: the draws of the step (``belamy.randomness.Noise``).
     """
     return mean + torch.exp(0.5 * log_variance) * noise.normal(*mean.shape).to(mean)
 

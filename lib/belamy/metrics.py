@@ -34,8 +34,8 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
         real, generated: features (N, D) and (M, D); N and M may be less than D.
 
     Raises:
-        InputError: here and below, if features are no such tensors, differ in D, hold NaN or
-            infinity, or there are fewer than two rows.
+        InputError: here and below, if features are no such tensors, differ in D, hold NaN, infinity
+            or numbers beyond 1e40, whose powers overflow, or there are fewer than two rows.
     """
     real, generated = _checks.check_features(real, generated)
     (mean, root), (other_mean, other_root) = _fit(real), _fit(generated)
@@ -56,7 +56,8 @@ def kernel_distance(real: Tensor, generated: Tensor) -> float:
     The unbiased estimate from all pairs at once (Bińkowski et al. 2018): the mean kernel of two real
     samples, plus that of two generated ones, less twice that of one of each. Around 0, and so often
     below, where the distributions agree. Kernels are computed in the precision of the features, at
-    least float32, and added in float64.
+    least float32, and in float64 where float32 would overflow; they are added in float64. Features whose mean is huge beside their
+    spread lose the difference to rounding: take the real mean off both first.
 
     Args:
         real, generated: features (N, D) and (M, D).
@@ -64,7 +65,7 @@ def kernel_distance(real: Tensor, generated: Tensor) -> float:
     Raises:
         InputError: as for ``frechet_distance``.
     """
-    return _discrepancy(*_checks.check_features(real, generated))
+    return _discrepancy(*_kernel_features(real, generated))
 
 
 @torch.no_grad()
@@ -80,7 +81,7 @@ def kernel_distance_subsets(
         InputError: as for ``frechet_distance``, no subset, or a size that is not from 2 to the number
             of samples.
     """
-    real, generated = _checks.check_features(real, generated)
+    real, generated = _kernel_features(real, generated)
     most = min(len(real), len(generated))
     if subsets < 1 or not 2 <= subset_size <= most:
         raise InputError(
@@ -240,6 +241,16 @@ def _fit(samples: Tensor) -> tuple[Tensor, Tensor]:
         values, vectors = torch.linalg.eigh(covariance)
         root = vectors * values.clamp_(min=0).sqrt_()
     return mean, root
+
+
+def _kernel_features(real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+    """Both sets, checked; in float64 where a sum of float32 kernels might overflow."""
+    real, generated = _checks.check_features(real, generated)
+    largest = max(value.abs().item() for samples in (real, generated) for value in samples.aminmax())
+    bound = (largest**2 + 1) ** 3 * max(len(real), len(generated))  # of a row's sum, x.y <= D largest^2
+    if bound > torch.finfo(real.dtype).max:
+        real, generated = real.double(), generated.double()
+    return real, generated
 
 
 def _discrepancy(real: Tensor, generated: Tensor) -> float:

@@ -5,6 +5,6 @@ from belamy.game.evaluate import evaluate
 from belamy.game.fit import fit
 from belamy.game.history import History
 from belamy.game.players import Game, Group, Player
-from belamy.game.randomness import Noise, latents
+from belamy.randomness import Noise, latents
 
 __all__ = ["Batch", "Game", "Group", "History", "Noise", "Player", "evaluate", "fit", "latents"]

@@ -7,7 +7,7 @@ import torch
 
 from belamy.data.image_set import ImageSet
 from belamy.errors import InputError
-from belamy.game.randomness import generator
+from belamy.randomness import generator
 
 
 class Batch:

@@ -6,7 +6,7 @@ from belamy.data.image_set import ImageSet
 from belamy.errors import InputError
 from belamy.game.batches import Batch, Batches
 from belamy.game.players import Game, Loss
-from belamy.game.randomness import Noise
+from belamy.randomness import Noise
 
 
 @torch.no_grad()

@@ -19,9 +19,10 @@ from belamy.game import checkpoint as checkpoints
 from belamy.game.batches import Batches
 from belamy.game.device import autocast, keep_freed_memory, pick_device
 from belamy.game.history import History
+from belamy.game.initialise import initialise
 from belamy.game.optimizers import Optimizer, adam, maskable, set_optimizers
 from belamy.game.players import Game, Group, Player
-from belamy.game.randomness import Noise, initialise
+from belamy.randomness import Noise
 
 
 def fit(
