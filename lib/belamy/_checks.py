@@ -1,4 +1,7 @@
-"""What is asked of images, features and probabilities before anything is computed on them."""
+"""What is asked of numbers, images, features and probabilities before anything is computed on them."""
+
+import math
+import numbers
 
 import torch
 from torch import Tensor
@@ -6,6 +9,41 @@ from torch import Tensor
 from belamy.errors import InputError
 
 MASS_TOLERANCE = 1e-3
+MAX_SEED = 2**63  # a seed lies in [0, MAX_SEED): what torch and numpy both take
+
+
+def whole_number(name: str, value: object, least: int, most: int | None = None) -> int:
+    """The value as an ``int``: Python's and numpy's integers are taken, True and 64.0 are not.
+
+    Raises:
+        InputError: no whole number, below ``least``, or above ``most``.
+    """
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        whole = int(value)
+        if least <= whole and (most is None or whole <= most):
+            return whole
+    wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
+    raise InputError(f"{name}={value!r} must be a whole number {wanted}")
+
+
+def real_number(
+    name: str, value: object, least: float = -math.inf, most: float = math.inf, above: float = -math.inf
+) -> float:
+    """The value as a ``float``: any finite number of Python's or numpy's, but not True.
+
+    Raises:
+        InputError: no number, not finite, below ``least``, above ``most``, or not above ``above``.
+    """
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        try:
+            real = float(value)
+        except OverflowError:  # a whole number beyond every float
+            real = math.inf
+        if math.isfinite(real) and least <= real <= most and above < real:
+            return real
+    bounds = [("above", above), ("of at least", least), ("of at most", most)]
+    wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
+    raise InputError(f"{name}={value!r} must be a finite number {wanted}".rstrip())
 
 
 def check_images(name: str, images: Tensor) -> None:
