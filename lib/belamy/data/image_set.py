@@ -14,7 +14,7 @@ from belamy.errors import InputError
 
 TAKEN = frozenset({"images", "labels", "factors", "x", "y", "index", "name", "others"})
 INDICES = (torch.bool, torch.int64, torch.int32)  # torch takes bytes for a mask, silently
-BLOCK = 2**24  # bytes hashed at once
+BLOCK = 2**20  # bytes hashed at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
