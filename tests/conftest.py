@@ -1,5 +1,8 @@
 """A tiny book in a temporary folder: one chapter, one library that it prints from."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -75,3 +78,34 @@ class TinyBook:
 def tiny(tmp_path, monkeypatch) -> TinyBook:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"))  # its library goes before the real one
     return TinyBook(tmp_path)
+
+
+@pytest.fixture
+def as_nobody(tmp_path):
+    """Runs a program as a user without name, rights or home, and returns what it says.
+
+    It sees the files below ``tmp_path``; permissions mean nothing to root, who often runs tests. What
+    root's programs import, others may not read: imports come first, then the user is changed.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("only root may become another user")
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_mode & 0o011 != 0o011:
+            folder.chmod(folder.stat().st_mode | 0o011)
+
+    def run(program: str, **environ: str) -> str:
+        preamble = (
+            "import os, encodings.idna, torch, pooch, PIL.Image, belamy.data; PIL.Image.init()\n"
+            "os.setgroups([]); os.setgid(54321); os.setuid(54321); os.chdir('/')\n"
+        )
+        inherited = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
+        done = subprocess.run(
+            [sys.executable, "-c", preamble + program],
+            env={"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", **inherited, **environ},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    return run
