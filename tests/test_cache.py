@@ -80,7 +80,8 @@ def test_pictures_are_read_without_a_home(as_nobody, tmp_path):
     root = tmp_path / "pictures"
     root.mkdir(mode=0o755)
     Image.new("RGB", (8, 8)).save(root / "x.png")
-    said = as_nobody(f"from belamy.data import folder\nfor _ in 'ab': print(len(folder({str(root)!r}, 8)))")
+    program = f"from belamy.data import folder\nfor _ in 'ab': print(len(folder({str(root)!r}, 8)))"
+    said = as_nobody(program)
     assert said.count("1\n") == 2 and said.count("this user has no home") == 1
 
 
@@ -109,9 +110,8 @@ def test_an_empty_cache_is_listed_and_not_made(cache, capsys):
 
 
 def test_what_cannot_be_removed_is_named_and_the_status_is_1(filled, as_nobody):
-    said = as_nobody(
-        "from belamy.data.__main__ import main\nprint('status', main(['--clear']))", BELAMY_CACHE=str(filled)
-    )
+    program = "from belamy.data.__main__ import main\nprint('status', main(['--clear']))"
+    said = as_nobody(program, BELAMY_CACHE=str(filled))
     assert "MNIST/raw/train-labels-idx1-ubyte cannot be removed: Permission denied" in said
     assert "0.00 MB  in 0 files removed" in said and "status 1" in said
 

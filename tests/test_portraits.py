@@ -188,7 +188,8 @@ def test_bad_factors_and_sitters_are_named():
         paint(torch.zeros(2, D), nuisance="random", sitter=[1, 2, 3])
     with pytest.raises(InputError, match="factors must be .* got list"):
         paint([[0.0] * D])
-    for rubbish in (torch.zeros(0, D), torch.full((1, D), torch.nan), torch.zeros(1, D, dtype=torch.cfloat)):
+    nan, imaginary = torch.full((1, D), torch.nan), torch.zeros(1, D, dtype=torch.cfloat)
+    for rubbish in (torch.zeros(0, D), nan, imaginary):
         with pytest.raises(InputError, match="factors must be one row or more of finite real numbers"):
             paint(rubbish)
     for sitter in (-1, 1.5, "2", True, [0, -1], [0, None], 10**12, [[0], [1]], object()):

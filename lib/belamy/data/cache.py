@@ -45,11 +45,13 @@ def _temporary(reason: str) -> Path:
         # Kept alive by the attribute below, and removed with it when the process ends.
         folder = tempfile.TemporaryDirectory(prefix="belamy-")
     except OSError as error:
-        raise FileError(f"{reason}, nor is there a temporary folder: {error}. Set BELAMY_CACHE") from error
+        raise FileError(
+            f"{reason}, nor is there a place for temporary folders: {error}. Set BELAMY_CACHE"
+        ) from error
     _temporary.folder = folder
     warnings.warn(
-        f"{reason}: data are kept in {folder.name} until this process ends. Set BELAMY_CACHE to a folder "
-        "of yours to keep them longer",
+        f"{reason}: data are kept in {folder.name} until this process ends. To keep them longer, set "
+        "BELAMY_CACHE to a folder of yours",
         stacklevel=4,
     )
     return Path(folder.name)
