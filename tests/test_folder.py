@@ -7,6 +7,8 @@ import importlib
 import io
 import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -356,6 +358,21 @@ def test_f13_order_does_not_depend_on_how_accents_are_stored(root):
     for name, colour in zip(names, (RED, GREEN, BLUE)):
         picture(colour).save(root / name)
     assert colours(only(root)) == [BLUE, GREEN, RED]  # f, e-grave, e-acute: by code point, composed
+
+
+def test_decoding_keeps_one_copy_of_the_pictures_also_where_some_are_left_out(root):
+    fill(root, 200)
+    (root / "x.png").write_bytes(b"")
+    program = (
+        "import resource, warnings; warnings.simplefilter('ignore')\nfrom belamy.data import folder\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        f"folder({str(root)!r}, 8)\nbefore = peak()\n"
+        f"images = folder({str(root)!r}, 512).images\n"
+        "print(images.numel() // 2**20, peak() - before)"
+    )
+    run = [sys.executable, "-c", program]
+    size, grown = map(int, subprocess.check_output(run, text=True).split())
+    assert size == 150 and grown < 220  # MB
 
 
 # Kinds of pictures

@@ -2,5 +2,6 @@
 
 From the ground up: `brush` (soft edges, waves, colour), `palette`, `sitter` (factors and nuisance to
 a `Sitter`, which all others call t), `light`, `head` (the head as a surface in space), `face`
-(features on it), `hair`, `dress`, `ground`, and `easel` (all together: one pure function from sitters to pictures).
+(features on it), `hair`, `dress`, `ground`, and `easel` (all together: one pure function from
+sitters to pictures).
 """
