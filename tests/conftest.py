@@ -95,7 +95,7 @@ def as_nobody(tmp_path):
 
     def run(program: str, **environ: str) -> str:
         preamble = (
-            "import os, encodings.idna, torch, pooch, PIL.Image, belamy.data; PIL.Image.init()\n"
+            "import os, torch, pooch, PIL.Image, belamy.data; PIL.Image.init()\n"
             "os.setgroups([]); os.setgid(54321); os.setuid(54321); os.chdir('/')\n"
         )
         inherited = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}

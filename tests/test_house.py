@@ -125,7 +125,7 @@ def without_encoding(source: str) -> list[str]:
             modes += call.args[name == "open" :][:1]
             binary = any(isinstance(mode, ast.Constant) and "b" in mode.value for mode in modes)
             found += [] if binary else [ast.unparse(call)]
-        if name.endswith((".read_text", ".write_text")):
+        if name.endswith((".read_text", ".write_text")) and "distribution(" not in name:  # always UTF-8
             found.append(ast.unparse(call))
     return found
 

@@ -120,7 +120,7 @@ def test_size_of_oblong_images_is_an_error():
         ({"factors": torch.zeros(6, 3)}, r"factors .*\(6, 3\); .*\(6, 2\)"),
         ({"factors": torch.zeros(6, 2, dtype=torch.float64)}, "expected torch.float32"),
         ({"factors": None}, "without factors"),
-        ({"factors": torch.tensor([[0.0, 1.0]] * 3 + [[0.0, float("nan")]] * 3)}, "factors.*NaN.* row 3"),
+        ({"factors": torch.tensor([[0.0, 1.0]] * 3 + [[0.0, torch.nan]] * 3)}, "factors.*NaN.* row 3"),
         ({"factor_names": "ab"}, "factor_names='ab' must be a tuple of strings"),
         ({"report": (1,)}, "report=.*tuple of strings"),
         ({"name": None}, "name=None must be a string"),

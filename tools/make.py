@@ -75,14 +75,12 @@ def run(*command: object) -> None:
         os.environ["HOME"] = tempfile.mkdtemp(prefix="belamy-")
         print(f"This user has no home: {os.environ['HOME']} takes its place", flush=True)
     os.environ.setdefault("PYTHONUTF8", "1")  # on Windows, too
+    child = None
+    # Ctrl-C reaches the command, too, which ends in its own way; a plain `kill` is passed on to it.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: child and child.terminate())
     child = subprocess.Popen([str(part) for part in command], cwd=str(ROOT))
-    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-    while True:
-        try:
-            status = child.wait()
-            break
-        except KeyboardInterrupt:
-            pass  # the command heard it, too, and ends in its own way
+    status = child.wait()
     if status:
         sys.exit(status if status > 0 else 128 - status)
 

@@ -60,7 +60,9 @@ class Settings:
         try:
             red, green, blue = (whole_number("background", part, 0, 255) for part in self.background)
         except (TypeError, ValueError) as error:  # InputError is a ValueError
-            raise InputError(f"background={self.background!r}: give (red, green, blue), 0 to 255") from error
+            raise InputError(
+                f"background={self.background!r}: give (red, green, blue), 0 to 255"
+            ) from error
         object.__setattr__(self, "background", (red, green, blue))
 
 

@@ -142,14 +142,15 @@ def _list(root: Path, recursive: bool) -> tuple[Listing, list[str]]:
         if suffix in readable():
             chosen.append(name)
         elif suffix in PICTURES:
-            passed_over.append(f"{_shown(name)}: {suffix} is not read by this Pillow; save it as PNG, say")
+            why = f"{suffix} is not read by this Pillow: save it as PNG, say"
+            passed_over.append(f"{_shown(name)}: {why}")
     if not chosen:
         suffixes = Counter(Path(name).suffix.lower() or "no suffix" for name in names)
         found = ", ".join(f"{count} of {_shown(key)}" for key, count in suffixes.most_common(5))
+        usual = " ".join(suffix for suffix in PICTURES if suffix in readable())
         raise FileError(
-            f"no picture in {root}{' and below' if recursive else ''}: accepted are "
-            f"{' '.join(suffix for suffix in PICTURES if suffix in readable())} and what else this Pillow "
-            f"reads; found {found or 'no file at all'}"
+            f"no picture in {root}{' and below' if recursive else ''}: accepted are {usual} and what "
+            f"else this Pillow reads; found {found or 'no file at all'}"
             f"{'; ' + _first(passed_over) if passed_over else ''}"
         )
     return [(name, *_size_and_time(root / name)) for name in chosen], passed_over

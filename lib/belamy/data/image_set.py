@@ -108,7 +108,7 @@ class ImageSet:
                     "for the picture alone take .images[i]"
                 )
             if rows.dtype not in INDICES:
-                raise InputError(f"an index of {rows.dtype}: give whole numbers (int64) or a mask (bool)")
+                raise InputError(f"an index of {rows.dtype}: give rows (int64) or a mask (bool)")
             rows = rows.cpu()  # which fits tensors on every device
         try:
             parts = {key: values[rows] for key, values in self._tensors().items()}
