@@ -125,7 +125,8 @@ def without_encoding(source: str) -> list[str]:
             modes += call.args[name == "open" :][:1]
             binary = any(isinstance(mode, ast.Constant) and "b" in mode.value for mode in modes)
             found += [] if binary else [ast.unparse(call)]
-        if name.endswith((".read_text", ".write_text")) and "distribution(" not in name:  # always UTF-8
+        # The first argument of a path's read_text is the encoding; that of a package's, a name.
+        if name.endswith(".write_text") or name.endswith(".read_text") and not call.args:
             found.append(ast.unparse(call))
     return found
 

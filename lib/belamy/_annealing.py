@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from belamy._checks import check_finite, real_number, whole_number
 from belamy.errors import InputError
+from belamy.game.device import double, float64_device
 from belamy.randomness import Noise
 
 LogLikelihood = Callable[[Tensor, Tensor], Tensor]
@@ -81,7 +82,7 @@ class Target:
         return ((z.detach().to(mean) - mean) * torch.exp(-0.5 * log_variance)).to(self.images)
 
     def _parts(self, u: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        rows = torch.arange(u.shape[1], device=u.device).repeat(u.shape[0])
+        rows = torch.arange(u.shape[1], device=float64_device(u.device)).repeat(u.shape[0])
         return zip(u.flatten(0, 1).split(self.chunk), rows.split(self.chunk))
 
     def _pairs(self, u: Tensor, rows: Tensor) -> Tensor:
@@ -89,8 +90,8 @@ class Target:
         if self.posterior is None:
             return self._score(rows, u)
         mean, log_variance = (values[rows] for values in self.posterior)
-        z = mean + torch.exp(0.5 * log_variance) * u
-        correction = 0.5 * (u.double().square() - z.square() + log_variance).sum(1)
+        z = mean + torch.exp(0.5 * log_variance) * double(u)
+        correction = 0.5 * (double(u).square() - z.square() + log_variance).sum(1)
         return self._score(rows, z.to(u)) + correction
 
     def _score(self, rows: Tensor, z: Tensor) -> Tensor:
@@ -100,12 +101,12 @@ class Target:
                 f"the log-likelihood of {len(z)} pairs has shape {tuple(value.shape)}; expected "
                 f"({len(z)},), a sum over the dimensions of each image"
             )
-        return value.double()
+        return double(value)
 
     @torch.no_grad()
     def _encode(self, encoder: Encoder) -> tuple[Tensor, Tensor]:
         parts = [encoder(part) for part in self.images.split(self.chunk)]
-        mean, log_variance = (torch.cat(values).double() for values in zip(*parts))
+        mean, log_variance = (double(torch.cat(values)) for values in zip(*parts))
         if mean.ndim != 2 or mean.shape != log_variance.shape or len(mean) != len(self.images):
             raise InputError(
                 f"the encoder gives shapes {tuple(mean.shape)} and {tuple(log_variance.shape)} for "
@@ -116,7 +117,7 @@ class Target:
     def _check_independence(self) -> None:
         """Refuse what depends on the rest of its batch, as batch normalisation in training does."""
         u = torch.arange(2.0).to(self.images)[:, None].expand(2, self.shape[1])
-        row = torch.zeros(2, dtype=torch.int64, device=u.device)
+        row = torch.zeros(2, dtype=torch.int64, device=float64_device(u.device))
         with torch.no_grad():
             first, again = (check_numbers(self._pairs(pair, row)[0]) for pair in (u, u[[0, 0]]))
         if (first - again).abs() > 1e-3 * (1 + first.abs()):
@@ -195,10 +196,11 @@ class Annealing:
             momentum = momentum + last * step * (beta * slope - u)
         after = beta * value - _energy(u) - _energy(momentum)
         acceptance = (after - before).exp().clamp(max=1).nan_to_num(0.0)  # NaN where it diverged
-        accepted = self.noise.uniform(*value.shape) < acceptance
+        accepted = self.noise.uniform(*value.shape).to(acceptance.device) < acceptance
         value = torch.where(accepted, value, state[1])
-        u = torch.where(accepted[..., None], u, state[0])
-        slope = torch.where(accepted[..., None], slope, state[2])
+        accepted = accepted[..., None].to(u.device)
+        u = torch.where(accepted, u, state[0])
+        slope = torch.where(accepted, slope, state[2])
         return (u, value, slope), acceptance
 
     def _temperatures(self, steps: int) -> list[float]:
@@ -220,7 +222,7 @@ class Annealing:
 
 
 def _energy(v: Tensor) -> Tensor:
-    return 0.5 * v.square().sum(-1, dtype=torch.float64)
+    return 0.5 * double(v.square()).sum(-1)
 
 
 def check_numbers(values: Tensor, where: str = "at the first latents") -> Tensor:

@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.models import inception as blocks
 
+from belamy.game.device import double
+
 SIDE = 299
 
 
@@ -65,7 +67,7 @@ class Inception(blocks.Inception3):
     def probabilities(self, features: Tensor) -> Tensor:
         """Of the 1008 classes, from features (N, 2048): (N, 1008), float64, without the bias."""
         scores = features.to(self.fc.weight) @ self.fc.weight.mT
-        return scores.double().softmax(1)
+        return double(scores).softmax(1)
 
 
 def resize(images: Tensor) -> Tensor:

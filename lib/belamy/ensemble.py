@@ -27,7 +27,7 @@ from belamy.data.image_set import ImageSet
 from belamy.errors import InputError, NonFiniteLoss, optional
 from belamy.game import Batch, Game, Group, History, Noise, Player, fit
 from belamy.game.batches import Batches
-from belamy.game.device import autocast, pick_device
+from belamy.game.device import autocast, double, float64_device, pick_device, rng_state
 from belamy.game.fit import _length
 from belamy.game.initialise import initialise
 
@@ -191,7 +191,8 @@ class _Batched:
         self.device = first.device
         self.noises = [Noise(self.device) for _ in seeds]
         self.which = torch.tensor([seeds.index(seed) for _, seed in copies], device=self.device)
-        self.rates = torch.tensor([lr for lr, _ in copies], dtype=torch.float64, device=self.device)
+        place = float64_device(self.device)
+        self.rates = torch.tensor([lr for lr, _ in copies], dtype=torch.float64, device=place)
         starts = [_first_weights(game, seed) for seed in seeds]
         self.names = list(starts[0])
         every = [starts[seeds.index(seed)] for _, seed in copies]
@@ -226,10 +227,10 @@ class _Batched:
             noise.at(batches.seed, turn.name, step)
         moving = {name for player in players for name in self.owned[player.name]}
         state = {name: value.requires_grad_(name in moving) for name, value in self.state.items()}
-        before = self._global_generator() if step == 0 else None
+        before = rng_state(self.device) if step == 0 else None
         with self.context:
             terms = self._losses(turn, state, index)
-        if before is not None and not torch.equal(before, self._global_generator()):
+        if before is not None and not torch.equal(before, rng_state(self.device)):
             raise InputError(
                 f"{turn.name} draws from torch's own generator, which copies would share: draw from the "
                 "loss's noise, or pass method='processes' or 'one by one'"
@@ -273,13 +274,9 @@ class _Batched:
             )
             self.step_of[player.name] += 1
 
-    def _global_generator(self) -> Tensor:
-        on_cuda = self.device.type == "cuda"
-        return torch.cuda.get_rng_state(self.device) if on_cuda else torch.get_rng_state()
-
     def _copies(self, log: list[dict[str, Tensor]], per_epoch: int) -> list[Copy]:
         columns = list(log[0]) if log else []
-        values = [torch.stack([row[c].double() for c in columns], 1) for row in log]  # (K, columns) a round
+        values = [torch.stack([double(row[c]) for c in columns], 1) for row in log]  # (K, columns) a round
         table = torch.stack(values, 1).tolist() if values else [[] for _ in self.copies]
         played, trained = self.rounds_alive.tolist(), []
         state = {name: value.detach().cpu() for name, value in self.state.items()}

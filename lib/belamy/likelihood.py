@@ -2,7 +2,7 @@
 
 A model is given by one function, ``log_likelihood(x, z)``: images (B, ...) and latents (B, q) to
 log p(x|z) in nats, (B,), such as ``gaussian(decoder, sigma)``. Every estimate is in nats per image,
-float64, on the device of the images. A density on [0, 1] and one on [0, 256) differ by log 256 nats a
+float64, on the device of the images (on the CPU where that has no float64). A density on [0, 1] and one on [0, 256) differ by log 256 nats a
 dimension: compare models on one scale only, or in ``bits_per_dimension``.
 
 Latents are drawn in the floating point type of the images, which the nets must share; log-weights are
@@ -22,6 +22,7 @@ from torch import Tensor
 from belamy._annealing import Annealing, Encoder, LogLikelihood, Target, check_numbers
 from belamy._checks import check_finite, real_number, whole_number
 from belamy.errors import InputError
+from belamy.game.device import double, float64_device
 from belamy.losses import gaussian_log_likelihood
 from belamy.randomness import Noise
 
@@ -44,7 +45,7 @@ def gaussian(decoder: Callable[[Tensor], Tensor], sigma: float) -> LogLikelihood
     log_variance = 2 * math.log(real_number("sigma", sigma, least=SMALLEST, most=1 / SMALLEST))
 
     def log_likelihood(x: Tensor, z: Tensor) -> Tensor:
-        return gaussian_log_likelihood(x.double(), decoder(z).double(), log_variance)
+        return gaussian_log_likelihood(double(x), double(decoder(z)), log_variance)
 
     return log_likelihood
 
@@ -78,7 +79,8 @@ def iwae(
     target = Target(log_likelihood, images, encoder, None, chunk)
     noise = Noise(images.device)
     at_once = max(1, chunk // len(images))
-    total = torch.full((len(images),), -math.inf, dtype=torch.float64, device=images.device)
+    place = float64_device(images.device)
+    total = torch.full((len(images),), -math.inf, dtype=torch.float64, device=place)
     for start in range(0, k, at_once):
         numbers = range(start, min(start + at_once, k))
         u = torch.stack([noise.at(seed, "iwae", number).normal(*target.shape) for number in numbers])
@@ -203,11 +205,11 @@ def parzen(samples: Tensor, images: Tensor, h: float) -> Tensor:
     precision = real_number("h", h, least=SMALLEST, most=1 / SMALLEST) ** -2
     dimensions = images[0].numel()
     rows = max(1, min(math.isqrt(VALUES_AT_ONCE), VALUES_AT_ONCE // dimensions))
-    parts = []
+    parts, place = [], float64_device(images.device)
     for some in images.flatten(1).split(rows):
-        total = torch.full((len(some),), -math.inf, dtype=torch.float64, device=images.device)
+        total = torch.full((len(some),), -math.inf, dtype=torch.float64, device=place)
         for others in samples.flatten(1).split(rows):
-            distance = torch.cdist(some.double(), others.to(some.device).double())
+            distance = torch.cdist(double(some), double(others.to(some.device)))
             total = torch.logaddexp(total, (-0.5 * precision * distance.square()).logsumexp(1))
         parts.append(total)
     constant = math.log(len(samples)) + 0.5 * dimensions * math.log(2 * math.pi / precision)

@@ -7,6 +7,7 @@ import torch
 
 from belamy.data.image_set import ImageSet
 from belamy.errors import InputError
+from belamy.game.device import traits
 from belamy.randomness import generator
 
 
@@ -32,6 +33,8 @@ class Batch:
             if rows.dtype == torch.uint8:
                 # Stored (N, H, W, C): the permuted view is channels_last without a copy.
                 rows = rows.permute(0, 3, 1, 2).to(torch.float32).div_(255)
+                if self._batches.memory_format == torch.contiguous_format:
+                    rows = rows.contiguous()
             self._x = rows
         return self._x
 
@@ -66,6 +69,7 @@ class Batches:
         self.rows = images.to(device)
         self.labels = None if labels is None else labels.to(device)
         self.batch_size, self.seed, self.device = batch_size, seed, device
+        self.memory_format = traits(device).memory_format
         self.per_epoch = len(images) // batch_size
         self._orders: dict[str, tuple[int, tuple[torch.Tensor, ...]]] = {}  # name: epoch, batches
 

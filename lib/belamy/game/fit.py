@@ -17,7 +17,7 @@ from belamy.data.image_set import ImageSet
 from belamy.errors import InputError, NonFiniteLoss
 from belamy.game import checkpoint as checkpoints
 from belamy.game.batches import Batches
-from belamy.game.device import autocast, keep_freed_memory, pick_device
+from belamy.game.device import autocast, fork_rng, keep_freed_memory, pick_device, seeder, traits
 from belamy.game.history import History
 from belamy.game.initialise import initialise
 from belamy.game.optimizers import Optimizer, adam, maskable, set_optimizers
@@ -53,7 +53,7 @@ def fit(
         optimizer: ``partial(Adam, lr=3e-4)``, say, for all players, or a mapping by player name.
         schedule: factor of the learning rate as a function of the player's step.
         seed: initial weights, batches and noise are functions of it.
-        device: by default the first of cuda, mps, cpu that the machine has.
+        device: by default $BELAMY_DEVICE, else the first of cuda, mps, cpu that the machine has.
         precision: "fp32", "bf16", or "auto": bf16 where CUDA hardware has it, else fp32.
         callbacks: called as ``callback(game, epoch)`` after every epoch (from 1), nets in
             evaluation mode.
@@ -78,7 +78,7 @@ def fit(
         for name, net in game.nets.items():
             if name not in game.keep:
                 initialise(net, seed, name)
-    game.nets.to(device, memory_format=torch.channels_last)
+    game.nets.to(device, memory_format=traits(device).memory_format)
     set_optimizers(game, optimizer)
     run = {"start": game.rounds, "seed": seed, "batch_size": batch_size, "precision": precision}
     if checkpoint is not None:
@@ -123,11 +123,10 @@ class _Loop:
         self.schedule, self.seed = schedule, seed
         self.noise = Noise(batches.device)
         # Dropout inside nets draws from the global generator: it, too, becomes a function of the step.
-        on_cuda = batches.device.type == "cuda"
-        self.global_rng = torch.cuda.default_generators[0] if on_cuda else torch.default_generator
+        self.seed_dropout = seeder(batches.device)
         # On an accelerator nobody waits for a loss: a flag on the device masks all updates from
         # the first bad one on, where the optimiser can be masked, and ``check`` looks later.
-        self.waits = batches.device.type == "cpu"
+        self.waits = traits(batches.device).waits
         self.bad = torch.zeros((), device=batches.device)
         self.parameters = {p.name: game.parameters_of(p) for p in game.players}
         self.buffers = {p.name: [b for n in p.nets for b in game.nets[n].buffers()] for p in game.players}
@@ -136,8 +135,7 @@ class _Loop:
 
     def __enter__(self) -> "_Loop":
         self.game.nets.train()
-        cuda = self.batches.device.type == "cuda"
-        self.rng = torch.random.fork_rng([0] if cuda else [])
+        self.rng = fork_rng(self.batches.device)
         self.rng.__enter__()
         return self
 
@@ -162,7 +160,7 @@ class _Loop:
         step = game.steps[players[0].name]
         batch = self.batches.draw(turn.name, step)
         given = self.noise.at(self.seed, turn.name, step)
-        self.global_rng.manual_seed(given.generator.initial_seed() ^ 1)
+        self.seed_dropout(given.generator.initial_seed() ^ 1)
         saved = {p.name: [buffer.clone() for buffer in self.buffers[p.name]] for p in players}
         if grouped:
             with self.context:

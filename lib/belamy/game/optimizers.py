@@ -8,6 +8,7 @@ from functools import partial
 import torch
 
 from belamy.errors import InputError
+from belamy.game.device import traits
 from belamy.game.players import Game
 
 Optimizer = Callable[..., torch.optim.Optimizer]
@@ -30,10 +31,11 @@ def set_optimizers(game: Game, optimizer: Optimizer | Mapping[str, Optimizer]) -
 
 
 def _build(factory: Optimizer, parameters: list) -> torch.optim.Optimizer:
-    # The fused kernels are the fastest on every device; foreach is slower than a loop on a CPU.
+    # Where the fused kernels work they are the fastest; foreach is slower than a loop on a CPU.
     inner = factory.func if isinstance(factory, partial) else factory
     given = factory.keywords if isinstance(factory, partial) else {}
     fused = "fused" in inspect.signature(inner).parameters and not {"fused", "foreach"} & set(given)
+    fused = fused and all(traits(parameter.device).fused for parameter in parameters)
     built = factory(parameters, fused=True) if fused else factory(parameters)
     for group in built.param_groups:
         if not 0 < group["lr"] < math.inf:
