@@ -18,7 +18,8 @@ from PIL import Image
 
 from belamy import runs, sweep
 from belamy.data import ImageSet
-from belamy.errors import FileError, InputError
+from belamy.errors import BelamyError, FileError, InputError
+from tools import record as record_tool
 
 DATA = ImageSet(torch.zeros(2, 1, 2, 2, dtype=torch.uint8), "black")
 
@@ -51,7 +52,7 @@ def test_a_run_comes_back_as_it_was_recorded(folder):
     assert run.picture("samples.png").getpixel((0, 0)) == (255, 0, 0)
     stamp = run.stamp()
     assert all(word in stamp for word in ("abc123", "seed 4", "1 min", "black", DATA.checksum[:10]))
-    assert str(folder) not in (folder / "data/runs/tiny/run.json").read_text()
+    assert str(folder) not in (folder / "data/runs/tiny/run.json").read_text(encoding="utf-8")
 
 
 def test_a_stamp_says_the_precision_and_whether_the_code_had_been_edited(folder, monkeypatch):
@@ -81,12 +82,12 @@ def test_missing_and_damaged_records_are_named(folder):
     path = record() / "run.json"
     with pytest.raises(FileError, match=r"no recorded run 'other'.*\['tiny'\].*make record RUN=other"):
         runs.load("other")
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     del content["seed"]
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(FileError, match=r"lacks \['seed'\]"):
         runs.load("tiny")
-    path.write_text("{")
+    path.write_text("{", encoding="utf-8")
     with pytest.raises(FileError, match="damaged"):
         runs.load("tiny")
 
@@ -112,7 +113,7 @@ CODE = """
 from belamy import sweep
 if {broken}: raise ValueError("no such q")
 sweep.report(result, square=q * q, data="none", checksum="0")
-with open(log, "a") as file: file.write(f"{{q}} ")
+with open(log, "a", encoding="utf-8") as file: file.write(f"{{q}} ")
 """
 
 
@@ -137,13 +138,13 @@ def test_a_sweep_keeps_what_is_done_runs_what_is_missing_and_forgets_changed_cod
     cells = sweep.grid(q=[2, 3], log=[str(log)])
     with pytest.raises(sweep.SweepError, match=r"1 of 2 cells failed.*'q': 3"):
         sweep.run(book, cells, cache)
-    assert log.read_text() == "2 "
+    assert log.read_text(encoding="utf-8") == "2 "
     table = sweep.run(book, cells[:1], cache)
-    assert log.read_text() == "2 " and list(table["square"]) == [4]  # resumed: nothing ran
+    assert log.read_text(encoding="utf-8") == "2 " and list(table["square"]) == [4]  # resumed: nothing ran
     notebook(book)
     table = sweep.run(book, cells, cache)
     assert list(table["square"]) == [4, 9]
-    assert sorted(log.read_text().split()) == ["2", "2", "3"]  # the code changed: all ran
+    assert sorted(log.read_text(encoding="utf-8").split()) == ["2", "2", "3"]  # the code changed: all ran
 
 
 def test_a_notebook_that_never_reports_is_named(folder):
@@ -163,9 +164,9 @@ def test_make_sweep_records_the_table_of_all_its_grids(folder, monkeypatch):
     book = nbformat.read(folder / "chapters/runs/square.ipynb", 4)
     book.cells[0].source = parameters
     nbformat.write(book, folder / "chapters/runs/square.ipynb")
-    (folder / "chapters/runs/square.grid.json").write_text(json.dumps(grids))
-    monkeypatch.setattr("sys.argv", ["sweep", "square", "--jobs", "1"])
-    sweep.main()
+    (folder / "chapters/runs/square.grid.json").write_text(json.dumps(grids), encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["record", "sweep", "square", "--jobs", "1"])
+    record_tool.main()
     run = runs.load("square")
     assert list(run.history()["square"]) == [4, 9, 25]
     assert run.parameters["q"] == [2, 3, 5] and run.metrics == {"cells": 3}
@@ -178,7 +179,7 @@ def test_make_sweep_records_the_table_of_all_its_grids(folder, monkeypatch):
 
 def test_make_sweep_writes_the_table_of_a_notebook_of_ones_own_beside_its_grid(folder, monkeypatch, capsys):
     book, log = notebook(folder / "mine.ipynb"), str(folder / "log")
-    (folder / "wide.json").write_text(json.dumps({"q": [2, 3], "log": [log]}))
+    (folder / "wide.json").write_text(json.dumps({"q": [2, 3], "log": [log]}), encoding="utf-8")
     arguments = ["sweep", str(book), "--grid", str(folder / "wide.json"), "--jobs", "1"]
     monkeypatch.setattr("sys.argv", arguments)
     sweep.main()
@@ -198,13 +199,13 @@ def test_a_sweep_killed_at_random_loses_nothing_and_does_nothing_twice(folder, m
     """Kernels are replaced by a nap; report, cache and resumption are the real ones."""
     book, cache, log = notebook(folder / "square.ipynb"), folder / "cache", folder / "log"
 
-    def nap(_notebook, _output, parameters, threads=None):
+    def nap(_notebook, _output, parameters):
         time.sleep(0.02)
         sweep.report(parameters["result"], square=parameters["q"] ** 2)
-        with open(log, "a") as file:  # after the report: a line is a cell that need not run again
+        with open(log, "a", encoding="utf-8") as file:  # after the report: a line is a cell that need not run again
             file.write(f"{parameters['q']}\n")
 
-    monkeypatch.setattr(runs, "execute", nap)
+    monkeypatch.setattr(sweep, "execute", nap)
     cells, rng = sweep.grid(q=list(range(40))), random.Random(0)
     monkeypatch.setenv("TQDM_DISABLE", "1")
     found = {}
@@ -227,7 +228,7 @@ def test_a_sweep_killed_at_random_loses_nothing_and_does_nothing_twice(folder, m
     table = sweep.run(book, cells, cache)
     assert list(table["square"]) == [q * q for q in range(40)]
     assert found.items() <= results(cache).items()
-    done = [int(line) for line in log.read_text().split()]
+    done = [int(line) for line in log.read_text(encoding="utf-8").split()]
     assert len(done) == len(set(done))
 
 
@@ -235,9 +236,9 @@ def test_failed_cells_leave_their_notebooks_and_do_not_stop_the_rest(folder):
     book, cache, log = notebook(folder / "square.ipynb", broken="q == 1"), folder / "cache", folder / "log"
     with pytest.raises(sweep.SweepError, match=r"1 of 3 cells failed: .*ipynb") as raised:
         sweep.run(book, sweep.grid(q=[1, 2, 3], log=[str(log)]), cache, jobs=1)
-    assert log.read_text() == "2 3 "
+    assert log.read_text(encoding="utf-8") == "2 3 "
     named = re.search(r"see (\S+\.ipynb)", str(raised.value))[1]
-    assert "no such q" in Path(named).read_text()  # the traceback
+    assert "no such q" in Path(named).read_text(encoding="utf-8")  # the traceback
 
 
 def test_a_sweep_runs_on_a_dask_cluster_of_two_workers(folder):
@@ -249,5 +250,5 @@ def test_a_sweep_runs_on_a_dask_cluster_of_two_workers(folder):
             table = sweep.run(book, sweep.grid(q=[1, 2, 3], log=[str(log)]), cache)
         ran = client.run(lambda: os.getpid())
     assert list(table["square"]) == [1, 4, 9]
-    assert sorted(log.read_text().split()) == ["1", "2", "3"]
+    assert sorted(log.read_text(encoding="utf-8").split()) == ["1", "2", "3"]
     assert len(set(ran.values())) == 2 and os.getpid() not in ran.values()
