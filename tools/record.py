@@ -57,7 +57,9 @@ def record_sweep(name: str, grid_file: Path | None = None, jobs: int = 1) -> tup
     defaults, sha = parameters(notebook), commit()
     table = sweep.run(notebook, cells, runs.data_dir().parent / ".cache" / "sweeps" / name, jobs)
     if lacking := {"data", "checksum"} - set(table.columns):
-        raise InputError(f"{notebook} must report {sorted(lacking)}, too: sweep.report(result, data=..., ...)")
+        raise InputError(
+            f"{notebook} must report {sorted(lacking)}, too: sweep.report(result, data=..., ...)"
+        )
     # What ran: every value of an axis once, by what it looks like, as lists and dicts cannot be keys. A seed or
     # a precision that no axis names is the notebook's own.
     ran: dict[str, list[Any]] = {
@@ -106,14 +108,18 @@ def commit() -> str:
     changed = ["status", "--porcelain", "--untracked-files=no", "--", "lib", "chapters"]
     try:
         edited = subprocess.run([*git, *changed], **asked).stdout.strip()
-        return (subprocess.run([*git, "rev-parse", "HEAD"], **asked).stdout.strip() or "unknown") + "+" * bool(edited)
+        return (
+            subprocess.run([*git, "rev-parse", "HEAD"], **asked).stdout.strip() or "unknown"
+        ) + "+" * bool(edited)
     except FileNotFoundError:  # no git on this machine
         return "unknown"
 
 
 def main() -> None:
     """``python -m tools.record run NAME`` or ``python -m tools.record sweep NAME``."""
-    parser = argparse.ArgumentParser(description="record a run, or the table of a sweep, into data/runs/NAME")
+    parser = argparse.ArgumentParser(
+        description="record a run, or the table of a sweep, into data/runs/NAME"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     one, many = commands.add_parser("run"), commands.add_parser("sweep")
     for command in (one, many):

@@ -34,7 +34,9 @@ def code_cells(notebook: Path) -> list[dict[str, Any]]:
         raise FileError(f"there is no notebook {notebook}") from error
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         why = f"{type(error).__name__}: {error}"
-        raise FileError(f"{notebook} is no notebook that can be read ({why}); save it with Jupyter") from error
+        raise FileError(
+            f"{notebook} is no notebook that can be read ({why}); save it with Jupyter"
+        ) from error
 
 
 def parameters(notebook: Path) -> dict[str, Any]:

@@ -56,7 +56,9 @@ class Claims:
             raise InputError("Claims of no rows: give (source, claim, measured, verdict, at) for each")
         for row in given:
             if not isinstance(row, tuple | list) or len(row) != 5:
-                raise InputError(f"{row!r} is no row of claims: give (source, claim, measured, verdict, at)")
+                raise InputError(
+                    f"{row!r} is no row of claims: give (source, claim, measured, verdict, at)"
+                )
         self.rows = [Claim(*row) for row in given]
         for row in self.rows:
             if not all(isinstance(part, str) and part.strip() for part in astuple(row)):

@@ -123,7 +123,9 @@ class Run:
         try:
             return (self.folder / file).read_bytes()
         except OSError as error:
-            raise FileError(f"{self.folder / file} cannot be read ({error}); restore it from git") from error
+            raise FileError(
+                f"{self.folder / file} cannot be read ({error}); restore it from git"
+            ) from error
 
 
 def load(name: str) -> Run:
@@ -166,7 +168,9 @@ def load(name: str) -> Run:
             raise FileError(
                 f"{folder / file} is missing or changed since it was recorded; restore it from git"
             )
-    there = {p.name for p in folder.iterdir() if not p.name.startswith(".")}  # not .DS_Store and the like
+    there = {
+        p.name for p in folder.iterdir() if not p.name.startswith(".")
+    }  # not .DS_Store and the like
     if unknown := sorted(there - {"run.json", *record["files"]}):
         raise FileError(f"{folder} holds {unknown}, which the run did not record; move it elsewhere")
     return Run(record, folder)
@@ -214,7 +218,9 @@ def write(
     if not isinstance(history, pd.DataFrame):
         raise InputError(f"history is a {type(history).__name__}; expected a DataFrame, a row an epoch")
     if not all(isinstance(getattr(data, part, None), str) for part in ("name", "checksum")):
-        raise InputError(f"data is a {type(data).__name__}; expected an ImageSet, with name and checksum")
+        raise InputError(
+            f"data is a {type(data).__name__}; expected an ImageSet, with name and checksum"
+        )
     kept_seed = plain(seed, "seed")
     for one in kept_seed if isinstance(kept_seed, list) else [kept_seed]:
         if one is not None and type(one) is not int:
@@ -240,7 +246,9 @@ def write(
             half = t.half() if t.is_floating_point() else t
             if half.isinf().any() and not t.isinf().any():  # beyond 65,504
                 half = t
-            kept[n] = half.clone(memory_format=torch.contiguous_format)  # of its own, if weights are tied
+            kept[n] = half.clone(
+                memory_format=torch.contiguous_format
+            )  # of its own, if weights are tied
         files["weights.safetensors"] = save_tensors(kept)
     rows = plain(history.to_dict("records"), "history")
     for row in rows:
@@ -261,7 +269,8 @@ def write(
         "data": {"name": data.name, "checksum": data.checksum},
         "seconds": round(float(duration), 1),
         "files": {
-            f: {"sha256": hashlib.sha256(p).hexdigest(), "bytes": len(p)} for f, p in sorted(files.items())
+            f: {"sha256": hashlib.sha256(p).hexdigest(), "bytes": len(p)}
+            for f, p in sorted(files.items())
         },
     }
     record["digest"] = record_digest(record)
@@ -283,7 +292,9 @@ def write(
         os.rename(new, folder)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise FileError(f"{folder} cannot be written ({error}); what was recorded before is kept") from error
+        raise FileError(
+            f"{folder} cannot be written ({error}); what was recorded before is kept"
+        ) from error
     return folder
 
 
@@ -335,7 +346,9 @@ def notebook_of(name: str) -> Path:
     folder = data_dir().parent / "chapters" / "runs"
     path = folder / f"{name}.ipynb"
     if not path.is_file():
-        raise FileError(f"no notebook {path}; RUN is one of {sorted(p.stem for p in folder.glob('*.ipynb'))}")
+        raise FileError(
+            f"no notebook {path}; RUN is one of {sorted(p.stem for p in folder.glob('*.ipynb'))}"
+        )
     return path
 
 

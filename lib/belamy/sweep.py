@@ -78,7 +78,9 @@ def read_grid(path: Path) -> list[dict[str, Any]]:
         raise FileError(f"{path} is no JSON that can be read ({error})") from error
     grids = grids if isinstance(grids, list) else [grids]
     if not grids or not all(isinstance(axes, dict) for axes in grids):
-        raise FileError(f'{path} holds no grid; expected {{"q": [2, 8], "seed": [0, 1]}}, say, or a list of such')
+        raise FileError(
+            f'{path} holds no grid; expected {{"q": [2, 8], "seed": [0, 1]}}, say, or a list of such'
+        )
     try:
         return [cell for axes in grids for cell in grid(**axes)]
     except InputError as error:
@@ -128,13 +130,17 @@ def run(
     if isinstance(jobs, bool) or not isinstance(jobs, Integral) or jobs < 1:
         raise InputError(f"jobs={jobs!r} must be a whole number of at least 1")
     if isinstance(cells, str | Mapping) or not hasattr(cells, "__iter__"):
-        raise InputError(f"cells is a {type(cells).__name__}; expected a list of dicts, grid(seed=[0, 1]), say")
+        raise InputError(
+            f"cells is a {type(cells).__name__}; expected a list of dicts, grid(seed=[0, 1]), say"
+        )
     cells = list(cells)
     if not cells:
         raise InputError("cells is empty; expected a list of dicts, grid(seed=[0, 1]), say")
     known = parameters(notebook)
     if "result" not in known:
-        raise FileError(f'the parameters cell of {notebook} lacks result = "", which sweep.report is given')
+        raise FileError(
+            f'the parameters cell of {notebook} lacks result = "", which sweep.report is given'
+        )
     for cell in cells:
         if not isinstance(cell, Mapping):
             raise InputError(f"the cell {cell!r} must be a dict of parameters by name")
@@ -196,9 +202,14 @@ def main() -> None:
     parser.add_argument("--grid", type=Path)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="kernels at a time")
     arguments = parser.parse_args()
-    notebook, grid_file = arguments.notebook, arguments.grid or arguments.notebook.with_suffix(".grid.json")
+    notebook, grid_file = (
+        arguments.notebook,
+        arguments.grid or arguments.notebook.with_suffix(".grid.json"),
+    )
     cells = read_grid(grid_file)
-    table = run(notebook, cells, runs.data_dir().parent / ".cache" / "sweeps" / notebook.stem, arguments.jobs)
+    table = run(
+        notebook, cells, runs.data_dir().parent / ".cache" / "sweeps" / notebook.stem, arguments.jobs
+    )
     where = grid_file.with_name(f"{grid_file.name.removesuffix('.json').removesuffix('.grid')}.csv")
     table.to_csv(where, index=False)
     print(f"{notebook.stem}: {len(table)} cells -> {where}")
