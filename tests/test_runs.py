@@ -332,7 +332,8 @@ def test_a_folder_that_cannot_be_written_is_named(folder):
 
 
 def test_records_and_sweeps_are_imported_without_pandas():
-    code = "import sys, belamy.runs, belamy.sweep, belamy.claims; print({'pandas', 'papermill'} & set(sys.modules))"
+    rooms = "import sys, belamy.runs, belamy.sweep, belamy.claims"
+    code = f"{rooms}; print({{'pandas', 'papermill'}} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
     )
@@ -518,7 +519,7 @@ def test_a_sweep_runs_on_a_dask_cluster_of_two_workers(folder):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Kernels are replaced by a list of the cells that would have run; their result is always the same."""
+    """Kernels are replaced by a list of the cells that would have run; each reports 4."""
     ran = []
 
     def note(_notebook, output, parameters):
@@ -548,8 +549,8 @@ def test_an_axis_that_is_no_list_of_values_is_refused(axes, message):
 
 
 @pytest.mark.parametrize(
-    "text", ['"q"', "3", "null", "true", "[]", "{}", "[{}]", "[3]", '[{"q": [1]}, "q"]', '{"q": 3}', '{"q": "ab"}',
-             '{"q": []}', "{", "\xff"],
+    "text", ['"q"', "3", "null", "true", "[]", "{}", "[{}]", "[3]", '[{"q": [1]}, "q"]', '{"q": 3}',
+             '{"q": "ab"}', '{"q": []}', "{", "\xff"],
 )  # fmt: skip
 def test_a_file_that_holds_no_grid_is_refused_by_name(folder, text):
     (folder / "odd.json").write_bytes(text.encode("latin-1"))
@@ -625,8 +626,8 @@ def test_the_parameters_of_a_notebook_are_all_names_that_its_cell_sets(folder):
     )
     nbformat.write(content, path)
     assert parameters(path) == {
-        "q": 6, "n": None, "size": None, "rates": [1, -2.5], "a": 1, "b": None, "half": None, "late": None,
-        "result": "",
+        "q": 6, "n": None, "size": None, "rates": [1, -2.5], "a": 1, "b": None, "half": None,
+        "late": None, "result": "",
     }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Record runs and sweeps into ``data/runs``: ``make record RUN=name`` and ``make sweep RUN=name``.
 
-The library's ``runs`` writes a record, its ``sweep`` executes notebooks; here stands what only a checkout
-has: the notebooks of ``chapters/runs``, whose outputs are stored, and the commit they belong to.
+The library's ``runs`` writes a record, its ``sweep`` executes notebooks; here stands what only a
+checkout has: the notebooks of ``chapters/runs``, whose outputs are stored, and the commit.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import torch
 
 from belamy import runs, sweep
 from belamy._notebooks import parameters
-from belamy.errors import BelamyError, FileError, InputError
+from belamy.errors import BelamyError, InputError
 from tools.book import code_cells, read, write
 
 PROFILES = ("cpu", "record-cpu", "gpu")
@@ -49,7 +49,7 @@ def record_sweep(name: str, grid_file: Path | None = None, jobs: int = 1) -> tup
 
     Raises:
         FileError: there is no such notebook or grid.
-        InputError: its cells do not report ``data`` and ``checksum``; what they did is kept for the next try.
+        InputError: its cells do not report ``data`` and ``checksum``; their results stay in the cache.
         SweepError: cells failed; the others are kept.
     """
     notebook, started = runs.notebook_of(name), time.time()
@@ -60,8 +60,8 @@ def record_sweep(name: str, grid_file: Path | None = None, jobs: int = 1) -> tup
         raise InputError(
             f"{notebook} must report {sorted(lacking)}, too: sweep.report(result, data=..., ...)"
         )
-    # What ran: every value of an axis once, by what it looks like, as lists and dicts cannot be keys. A seed or
-    # a precision that no axis names is the notebook's own.
+    # What ran: every value of an axis once (told apart by its text, as lists have no hash).
+    # A seed or a precision that no axis names is the notebook's own.
     ran: dict[str, list[Any]] = {
         axis: list({repr(cell[axis]): cell[axis] for cell in cells if axis in cell}.values())
         for axis in dict.fromkeys(axis for cell in cells for axis in cell)
@@ -69,15 +69,17 @@ def record_sweep(name: str, grid_file: Path | None = None, jobs: int = 1) -> tup
     ran |= {own: [defaults[own]] for own in ("seed", "precision") if own in defaults and own not in ran}
     torch.set_num_threads(1)  # as in the kernels, for the stamp
     os.environ["BELAMY_RECORD"] = sha
+    names, checksums = (" and ".join(table[of].astype(str).unique()) for of in ("data", "checksum"))
     folder = runs.write(
-        name, parameters=ran, metrics={"cells": len(table)}, seed=ran.get("seed"),
-        seconds=table["seconds"].sum() if "seconds" in table else time.time() - started,
+        name,
+        parameters=ran,
+        metrics={"cells": len(table)},
         history=table.drop(columns=["data", "checksum"]),
-        data=argparse.Namespace(
-            **{key: " and ".join(table[of].astype(str).unique()) for key, of in (("name", "data"), ("checksum", "checksum"))}
-        ),
+        data=argparse.Namespace(name=names, checksum=checksums),
+        seed=ran.get("seed"),
+        seconds=table["seconds"].sum() if "seconds" in table else time.time() - started,
         precision=" and ".join(map(str, ran.get("precision", ["fp32"]))),
-    )  # fmt: skip
+    )
     keep_outputs(notebook, table.attrs["executed"][0])
     return folder, len(table)
 

@@ -52,8 +52,8 @@ def parameters(notebook: Path) -> dict[str, Any]:
             break
     else:
         raise FileError(
-            f"{notebook} has no cell tagged 'parameters': give the tag to a cell that sets the names to be "
-            'swept and result = ""'
+            f"{notebook} has no cell tagged 'parameters': give the tag to a cell that sets the names to "
+            'be swept and result = ""'
         )
     tree = _parsed(cell["source"])
     if tree is None:
@@ -75,10 +75,10 @@ def parameters(notebook: Path) -> dict[str, Any]:
 def named_files(folder: Path, code: list[str], words: list[str], without: Path) -> dict[str, str]:
     """The files that code names, in an import or in a text, and a digest of each.
 
-    A text names a file, a folder below ``folder`` with all that is in it, or, if it is an f-string or has
-    wildcards, whatever fits. It may lack the ending (``"helper"``) or be a word among others
-    (``"%run helper.py"``). Modules that are named are asked in the same way. Of notebooks the code counts,
-    not the outputs. What a program puts together from pieces that name no file is not seen.
+    A text names a file, a folder below ``folder`` with all that is in it, or, if it is an f-string or
+    has wildcards, whatever fits. It may lack the ending (``"helper"``) or be a word among others
+    (``"%run helper.py"``). Modules that are named are asked in the same way. Of notebooks the code
+    counts, not the outputs. What a program puts together from pieces that name no file is not seen.
 
     Args:
         folder: in which the code runs.

@@ -1,7 +1,7 @@
 """Claims of the book's sources, and what became of them.
 
-A chapter displays its claims as a ``Claims`` table. The table carries its rows as JSON, too, and from the
-executed chapters the book's builder gathers the page of all claims: nothing on it is typed.
+A chapter displays its claims as a ``Claims`` table. The table carries its rows as JSON, too, and from
+the executed chapters the book's builder gathers the page of all claims: nothing on it is typed.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Claims:
         rows: tuples of the five parts of a ``Claim``, in its order.
 
     Raises:
-        InputError: no rows, one without five parts, an empty part, or a verdict that does not begin with one
-            of ``VERDICTS``.
+        InputError: no rows, one without five parts, an empty part, or a verdict that does not begin
+            with one of ``VERDICTS``.
     """
 
     def __init__(self, rows: Iterable[tuple[str, str, str, str, str]]) -> None:

@@ -1,9 +1,9 @@
 """Recorded runs: what took long or needed a GPU, kept with everything needed to trust it.
 
 A run is a folder ``data/runs/<name>/``: ``run.json`` (parameters, metrics, history, device,
-versions, commit, seed, the data's name and checksum, precision, wall time, size and sha256 of every other
-file, and a digest of all this), weights as safetensors, pictures as PNG. Only ``make record`` and
-``make sweep`` write there; what the notebook showed on the way they keep in the notebook.
+versions, commit, seed, the data's name and checksum, precision, wall time, size and sha256 of every
+other file, and a digest of all this), weights as safetensors, pictures as PNG. Only ``make record``
+and ``make sweep`` write there; what the notebook showed on the way they keep in the notebook.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Run:
         minutes, edited = r["seconds"] / 60, "+" * r["commit"].endswith("+")
         seed = r["seed"]
         if r["metrics"].keys() == {"cells"}:
-            # A sweep. Its parameters tell which seeds ran; in old records its own seed is 0 whatever ran.
+            # A sweep. Its parameters tell which seeds ran; old records say seed 0 whatever ran.
             seed = r["parameters"].get("seed")
         seeds = seed if isinstance(seed, list) else [seed]
         if seeds == [None]:
@@ -133,8 +133,8 @@ def load(name: str) -> Run:
 
     Raises:
         InputError: what is given is no name.
-        FileError: there is no such run; its record is damaged or was edited; or a file is missing, differs
-            from what was recorded, or was not recorded.
+        FileError: there is no such run; its record is damaged or was edited; or a file is missing,
+            differs from what was recorded, or was not recorded.
     """
     folder = _folder(name)
     # A recording that was killed between its two renames has put the old run aside (see `write`).
@@ -197,8 +197,8 @@ def write(
     Args:
         parameters: numbers (of Python, NumPy or torch), texts, and lists and dicts of them.
         metrics: the same.
-        history: one row an epoch or a cell of a grid; kept to six digits, after the point or significant,
-            whichever are more.
+        history: one row an epoch or a cell of a grid; kept to six digits, after the point or
+            significant, whichever are more.
         data: an ImageSet, of which name and checksum are kept.
         seed: a list for a sweep over seeds; None where the notebook alone knows.
         precision: that of the training, "fp32" or "bf16".
@@ -229,7 +229,7 @@ def write(
     if type(duration) not in (int, float):
         raise InputError(f"seconds={seconds!r} must be a number")
 
-    # Everything is made in memory first, so that what cannot be kept is refused before a file is touched.
+    # All is made in memory first, so that what cannot be kept is refused before a file is touched.
     files = {}
     for file, picture in (pictures or {}).items():
         if not FILE_NAME.fullmatch(file) or file in ("run.json", "weights.safetensors"):
@@ -276,9 +276,9 @@ def write(
     record["digest"] = record_digest(record)
     files["run.json"] = (json.dumps(record, indent=1) + "\n").encode()
 
-    # No file system swaps two folders at once everywhere. So the new run is written whole beside the old one,
-    # which is put aside and only removed when the new one is in its place; between the two renames `load`
-    # reads the old one where it was put.
+    # Two folders cannot be swapped in one step on every system. So the new run is written whole beside
+    # the old one, which is put aside, and removed only when the new one is in its place. Between the two
+    # renames `load` reads the old one where it was put.
     new, old = folder.with_name(f".{name}.new"), folder.with_name(f".{name}.old")
     try:
         shutil.rmtree(new, ignore_errors=True)
@@ -299,7 +299,7 @@ def write(
 
 
 def plain(value: Any, where: str) -> Any:
-    """The value in JSON's own types: numbers of NumPy and torch become Python's, tuples and arrays lists.
+    """The value in JSON's own types: numbers of NumPy and torch become Python's, tuples become lists.
 
     Args:
         where: what to call it if it is refused, ``"parameters"``, say.

@@ -1,11 +1,14 @@
 """A grid of papermill runs: resumable, in parallel, gathered into one table.
 
 Each cell of the grid executes a parameterised notebook in a kernel of its own. The notebook's last
-cell hands its numbers to ``report``; they land in one JSON file named after a hash of all that made them,
-so an interrupted sweep goes on with what is missing, and changed code starts afresh. What made them is:
-the cell's parameters, the notebook's code and folder, the library, Python and torch, and the files that the
-notebook's code or the cell names (in an import or a text; of a cell, paths relative to the notebook). A
-notebook that writes files should write them elsewhere: a named file that changes makes all cells run again.
+cell hands its numbers to ``report``; they land in one JSON file named after a hash of all that made
+them, so an interrupted sweep goes on with what is missing, and changed code starts afresh.
+
+What made them is: the cell's parameters, the notebook's code and folder, the library, Python and torch,
+and the files that the notebook's code or the cell names (in an import or a text; of a cell, paths
+relative to the notebook). So let a notebook write its files elsewhere: one that it names and changes
+makes all cells run again.
+
 Kernels are processes, so threads are enough to run several; ``joblib.parallel_config`` sends the
 same sweep to a cluster engine that joblib knows ("dask", say) without a change here.
 """
@@ -47,7 +50,7 @@ def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:
         axes: lists, ranges or arrays of numbers, texts, or lists and dicts of them.
 
     Raises:
-        InputError: no axis; one without values; one that is no list, or whose values a notebook cannot get.
+        InputError: no axis; one that is no list or is empty; a value that a notebook cannot be given.
     """
     if not axes:
         raise InputError("a grid needs at least one axis, grid(seed=[0, 1]), say")
@@ -115,13 +118,13 @@ def run(
         jobs: kernels at a time, one thread each.
 
     Returns:
-        A cell's parameters and results a row. ``.attrs["executed"]`` are the paths of the executed notebooks.
+        A cell's parameters and results a row; ``.attrs["executed"]`` are the executed notebooks' paths.
 
     Raises:
-        InputError: no cells, or one that sets what the notebook's ``parameters`` cell does not; jobs below 1.
-        FileError: there is no such notebook, it has no ``parameters`` cell, or the cache cannot be written.
-        SweepError: papermill or joblib is missing; or cells failed (their notebooks, with tracebacks, are
-            kept), and the rest is done.
+        InputError: no cells; one that sets what the ``parameters`` cell does not; jobs below 1.
+        FileError: no such notebook; one without a ``parameters`` cell; the cache cannot be written.
+        SweepError: papermill or joblib is missing; or cells failed (their notebooks, with tracebacks,
+            are kept), and the rest is done.
     """
     import pandas as pd
 
@@ -192,10 +195,10 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """``python -m belamy.sweep NOTEBOOK [--grid GRID] [--jobs N]``: run a notebook of your own over a grid.
+    """``python -m belamy.sweep NOTEBOOK [--grid GRID] [--jobs N]``: run a notebook over a grid.
 
-    The table is written beside the grid, as CSV. GRID is a JSON file with the axes of one grid, or a list of
-    several; by default NOTEBOOK's own, with the ending ``.grid.json``.
+    The table is written beside the grid, as CSV. GRID is a JSON file with the axes of one grid, or a
+    list of several; by default NOTEBOOK's own, with the ending ``.grid.json``.
     """
     parser = argparse.ArgumentParser(description="run a notebook for every cell of a grid")
     parser.add_argument("notebook", type=Path)
