@@ -30,11 +30,11 @@ bench: $(STAMP)  ## run the benchmarks
 
 record: $(STAMP)  ## make a recorded run: RUN=name PROFILE=gpu|record-cpu
 	$(if $(RUN),,$(error say which: make record RUN=name, of those in chapters/runs))
-	@$(BIN)/python -m belamy.runs $(RUN) $(if $(PROFILE),--profile $(PROFILE))
+	@$(BIN)/python -m tools.record run $(RUN) $(if $(PROFILE),--profile $(PROFILE))
 
 sweep: $(STAMP)  ## make the whole table of a sweep: RUN=name, or NOTEBOOK=path GRID=path of your own
 	$(if $(RUN)$(NOTEBOOK),,$(error say which: make sweep RUN=name, or NOTEBOOK=my.ipynb GRID=my.json))
-	@$(BIN)/python -m belamy.sweep $(or $(NOTEBOOK),$(RUN)) $(if $(GRID),--grid $(GRID)) $(if $(JOBS),--jobs $(JOBS))
+	@$(BIN)/python -m $(if $(NOTEBOOK),belamy.sweep $(NOTEBOOK),tools.record sweep $(RUN)) $(if $(GRID),--grid $(GRID)) $(if $(JOBS),--jobs $(JOBS))
 
 setup: $(STAMP)  ## create .venv with the pinned versions (the other targets do it by themselves)
 

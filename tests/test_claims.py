@@ -55,6 +55,12 @@ def test_a_row_that_cannot_stand_in_the_ledger_is_refused(row, message):
         Claims([])
 
 
+@pytest.mark.parametrize("rows", [None, 3, ROWS[0], [ROWS[0][:4]], [(*ROWS[0], "more")], ["abcde"], [None]])
+def test_what_are_no_rows_is_refused(rows):
+    with pytest.raises(InputError, match=r"give \(source, claim, measured, verdict, at\)"):
+        Claims(rows)
+
+
 def test_the_page_and_the_preface_are_made_from_the_outputs(tiny):
     toc = (tiny.root / "_toc.yml").read_text(encoding="utf-8")
     tiny.edit("_toc.yml", toc.replace("}]", "}, {file: chapters/ledger}]"))

@@ -15,7 +15,7 @@ from belamy import runs, sweep
 from belamy.data.cache import cache_dir, writable
 from belamy.errors import BelamyError, FileError, MissingPackage, optional
 from belamy.game.device import pick_device
-from tools import make
+from tools import make, record
 from tools.book import Book, read, tree_digest
 
 # --- line ends -----------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_a_home_that_can_be_written_is_used_and_one_that_can_only_be_read_too(tm
 
 def test_a_sweep_keeps_its_results_in_the_user_s_cache_by_default(tmp_path, monkeypatch):
     monkeypatch.setenv("BELAMY_CACHE", str(tmp_path))
-    monkeypatch.setattr(runs, "execute", lambda book, output, cell, threads=None: sweep.report(cell["result"], a=1))
+    monkeypatch.setattr(sweep, "execute", lambda book, output, cell: sweep.report(cell["result"], a=1))
     table = sweep.run(runs.notebook_of("gan-ring"), [{"k": 2}])
     assert table.to_dict("records") == [{"k": 2, "a": 1}]
     assert len(list((tmp_path / "sweeps" / "gan-ring").glob("*.json"))) == 1
@@ -266,10 +266,9 @@ def test_only_the_gpu_s_profile_may_record_on_an_accelerator(monkeypatch, profil
     monkeypatch.setenv("BELAMY_RECORD", "")  # both are put back after the test
     monkeypatch.setenv("BELAMY_DEVICE", "")
     monkeypatch.delenv("BELAMY_DEVICE")
-    monkeypatch.setattr(runs, "execute", lambda *_: found.append(os.environ.get("BELAMY_DEVICE")))
-    monkeypatch.setattr(runs, "keep_outputs", lambda *_: None)
-    monkeypatch.setattr("sys.argv", ["runs", "vae-portraits", "--profile", profile])
-    runs.main()
+    monkeypatch.setattr(sweep, "execute", lambda *_: found.append(os.environ.get("BELAMY_DEVICE")))
+    monkeypatch.setattr(record, "keep_outputs", lambda *_: None)
+    record.record("vae-portraits", profile)
     assert found == [device]
 
 
@@ -376,7 +375,7 @@ def test_setup_names_the_true_cause(tmp_path, monkeypatch):
 
 def test_a_read_only_book_says_so_before_anything_is_built(tmp_path):
     code = """
-from tools import make
+from tools import make, record
 try:
     make.book()
 except SystemExit as end:

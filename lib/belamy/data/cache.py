@@ -66,8 +66,8 @@ def writable(folder: Path) -> Path:
         folder: an absolute path.
     """
     existing = next(place for place in (folder, *folder.parents) if os.path.exists(place))
-    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
-        return folder
+    if not existing.is_dir() or os.access(existing, os.W_OK | os.X_OK):
+        return folder  # a file in its way is a mistake, and for those to tell who make the folder
     temporary = Path(tempfile.mkdtemp(prefix="belamy-"))
     print(
         f"{folder} cannot be written: {temporary} takes its place and may not last; BELAMY_CACHE, or an "
