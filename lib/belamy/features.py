@@ -59,7 +59,8 @@ def extract(
     check_images("images", images)
     if not isinstance(net, nn.Module):
         raise InputError(f"net is a {type(net).__name__}; expected a torch.nn.Module")
-    weights = next((values for values in net.parameters() if values.is_floating_point()), torch.zeros(()))
+    floating = (values for values in net.parameters() if values.is_floating_point())
+    weights = next(floating, torch.zeros(()))  # says where the images go, and in which precision
     batches = images.split(whole_number("batch_size", batch_size, 1))
     hidden = not progress or len(batches) == 1 or "TQDM_DISABLE" in os.environ
     modes = {module: module.training for module in net.modules()}

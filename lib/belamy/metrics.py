@@ -64,8 +64,8 @@ def kernel_distance(real: Tensor, generated: Tensor) -> float:
     The unbiased estimate from all pairs at once (Bińkowski et al. 2018): the mean kernel of two real
     samples, plus that of two generated ones, less twice that of one of each. Around 0, and so often
     below, where the distributions agree. Kernels are computed in the precision of the features, at
-    least float32, and in float64 where float32 would overflow; they are added in float64. Features whose mean is huge beside their
-    spread lose the difference to rounding: take the real mean off both first.
+    least float32, and in float64 where float32 would overflow; they are added in float64. Features
+    whose mean is huge beside their spread lose the difference to rounding: take the real mean off both.
 
     Args:
         real, generated: features (N, D) and (M, D).

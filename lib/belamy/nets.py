@@ -37,7 +37,8 @@ class ConvEncoder(nn.Module):
     ) -> None:
         super().__init__()
         widths = _whole("widths", widths)
-        channels, latent_dim = whole_number("channels", channels, 1), whole_number("latent_dim", latent_dim, 1)
+        channels = whole_number("channels", channels, 1)
+        latent_dim = whole_number("latent_dim", latent_dim, 1)
         size, side = _sides(size, len(widths))
         self.shape, self.latent_dim = (channels, size, size), latent_dim
         steps = zip((channels, *widths), widths)
@@ -327,7 +328,8 @@ def _check_input(net: nn.Module, x: Tensor, shape: tuple[int, ...]) -> None:
         raise InputError(f"got {found}; expected (B, {', '.join(map(str, shape))})")
     wanted = next(net.parameters()).dtype
     if x.dtype != wanted and not (x.is_floating_point() and torch.is_autocast_enabled(x.device.type)):
-        advice = "divide bytes by 255" if x.dtype == torch.uint8 else f"x.to({wanted}), or net.to(x.dtype)"
+        advice = f"x.to({wanted}), or net.to(x.dtype)"
+        advice = "divide bytes by 255" if x.dtype == torch.uint8 else advice
         raise InputError(f"got {x.dtype} for a net of {wanted}: {advice}")
 
 
