@@ -397,6 +397,10 @@ def ais(x=SMALL.x, latent_dim=2, score=SCORE, **settings):
     return L.ais(score, x, latent_dim, **AIS | settings)
 
 
+def infinite_at_some_latents(x, z):
+    return SCORE(x, z) + torch.where(z[:, 0] > 1.5, torch.inf, 0)
+
+
 def iwae(x=SMALL.x, encoder=ENCODER, k=2, score=SCORE, **settings):
     return L.iwae(score, x, encoder, k, **settings)
 
@@ -429,7 +433,7 @@ def iwae(x=SMALL.x, encoder=ENCODER, k=2, score=SCORE, **settings):
         (lambda: L.bdmc(SCORE, SMALL.x, SMALL.z[:5]), r"latents of shape \(5, 2\) for 12 images"),
         (lambda: ais(sharpness=1e-20), "sharpness=1e-20 must be"),  # its temperatures are 0 / 0
         (lambda: ais(latent_dim=2.0), "latent_dim=2.0 must be a whole number"),
-        (lambda: ais(score=lambda x, z: SCORE(x, z) + torch.where(z[:, 0] > 1.5, torch.inf, 0)), "is NaN or infinite"),
+        (lambda: ais(score=infinite_at_some_latents), "is NaN or infinite"),
         (lambda: L.bdmc(SCORE, SMALL.x, SMALL.z * math.nan), r"latents\[0\] holds NaN"),
         (lambda: L.bdmc(SCORE, SMALL.x, SMALL.z.numpy()), "latents are ndarray"),
         (lambda: L.bdmc(SCORE, SMALL.x.numpy(), SMALL.z), "images are ndarray"),
@@ -477,7 +481,9 @@ def test_numpy_s_numbers_are_taken():
 
 @pytest.mark.parametrize("sharpness", [4.0, 80.0])  # at 80 the last temperatures coincide
 def test_where_no_latent_explains_an_image_its_likelihood_is_0(sharpness):
-    nothing = lambda x, z: SCORE(x, z) - torch.where(x[:, 0] > SMALL.x[0, 0] - 1e-9, torch.inf, 0)  # noqa: E731
+    def nothing(x, z):
+        return SCORE(x, z) - torch.where(x[:, 0] > SMALL.x[0, 0] - 1e-9, torch.inf, 0)
+
     gone = SMALL.x[:, 0] > SMALL.x[0, 0] - 1e-9
     for found in (iwae(score=nothing), ais(score=nothing, sharpness=sharpness)):
         assert (found[gone] == -torch.inf).all() and found[~gone].isfinite().all()

@@ -203,7 +203,7 @@ def test_rounding_across_the_border_is_cut_off():
         (GREY.movedim(1, -1).numpy(), r"\(3, 2, 2, 1\); expected \(N, 1 or 3, H, W\), channels first"),
         (GREY[:0], "not empty"),
         (GREY.long(), "images is torch.int64"),
-        (np.array([["a"]]), "images is an array that holds <U1"),
+        (np.array([["a"]]), "images is an array of <U1"),
         (None, "images is a NoneType; expected a tensor"),
         ([GREY], "images is a list"),
     ],

@@ -216,7 +216,7 @@ def parzen(samples: Tensor, images: Tensor, h: float) -> Tensor:
     total = torch.cat(parts)
     if total.isnan().any():  # infinity less infinity
         largest = max(values.abs().max().item() for values in (samples, images))
-        raise InputError(f"values reach {largest:.4g}, and squared distances overflow: choose another unit")
+        raise InputError(f"values reach {largest:.4g}, whose squares overflow: choose another unit")
     return total - constant
 
 

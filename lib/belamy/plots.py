@@ -143,7 +143,7 @@ def _pixels(name: str, images: Images) -> Tensor:
         try:
             images = torch.from_numpy(np.ascontiguousarray(images))
         except TypeError as error:
-            raise InputError(f"{name} is an array that holds {images.dtype}; expected numbers") from error
+            raise InputError(f"{name} is an array of {images.dtype}; expected numbers") from error
     if isinstance(images, Tensor) and images.dtype == torch.bool:
         images = images.float()
     check_images(name, images)
