@@ -375,6 +375,7 @@ def test_setup_names_the_true_cause(tmp_path, monkeypatch):
 
 def test_a_read_only_book_says_so_before_anything_is_built(tmp_path):
     code = """
+from tools import make
 try:
     make.book()
 except SystemExit as end:
