@@ -6,6 +6,7 @@ needs no generator state. CPU draws come from CPU generators, accelerators' from
 """
 
 import hashlib
+import numbers
 
 import torch
 
@@ -20,9 +21,9 @@ def key(seed: int, *names: object) -> int:
     Raises:
         InputError: the seed is no integer in [0, 2**63).
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < MAX_SEED:
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < MAX_SEED:
         raise InputError(f"seed={seed!r} is not an integer in [0, 2**63); pass seed=0, say")
-    digest = hashlib.blake2b(repr((seed, *names)).encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(repr((int(seed), *names)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
@@ -41,21 +42,41 @@ class Noise:
 
     A loss draws what it needs, ``noise.normal(64, 2)``, and gets the same numbers whenever the
     same (seed, player, step) comes round again.
+
+    Attributes:
+        step: steps that the player has taken before this one.
+        total: steps that it will have taken when this call of ``fit`` ends, so that
+            ``noise.step / noise.total`` goes from 0 to 1; 0 outside ``fit``.
+        dtype: of what is drawn, the type of the game's nets. Draws are those of float32, converted.
     """
 
-    def __init__(self, device: str | torch.device = "cpu", seed: int = 0) -> None:
-        self.device = torch.device(device)
+    def __init__(
+        self, device: str | torch.device = "cpu", seed: int = 0, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.device, self.dtype = torch.device(device), dtype
         self.generator = generator(seed, device=self.device)
+        self.step = self.total = 0
 
-    def at(self, seed: int, name: str, step: int) -> "Noise":
+    def at(self, seed: int, name: str, step: int, total: int = 0) -> "Noise":
         """Move to the draws of the named player's step and return itself."""
         self.generator.manual_seed(key(seed, "noise", name, step))
+        self.step, self.total = step, total
         return self
 
     def normal(self, *shape: int) -> torch.Tensor:
         """Standard normal draws of the given shape."""
-        return torch.randn(*shape, generator=self.generator, device=self.device)
+        draws = torch.randn(*shape, generator=self.generator, device=self.device, dtype=torch.float32)
+        return draws if self.dtype == torch.float32 else draws.to(self.dtype)
 
     def uniform(self, *shape: int) -> torch.Tensor:
         """Uniform draws in [0, 1) of the given shape."""
-        return torch.rand(*shape, generator=self.generator, device=self.device)
+        draws = torch.rand(*shape, generator=self.generator, device=self.device, dtype=torch.float32)
+        return draws if self.dtype == torch.float32 else draws.to(self.dtype)
+
+    def integers(self, high: int, *shape: int) -> torch.Tensor:
+        """Whole numbers from 0 to high - 1, each as likely: int64 of the given shape."""
+        return torch.randint(high, shape, generator=self.generator, device=self.device)
+
+    def permutation(self, n: int) -> torch.Tensor:
+        """The numbers from 0 to n - 1 in random order: int64 (n,)."""
+        return torch.randperm(n, generator=self.generator, device=self.device)
