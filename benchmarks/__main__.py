@@ -213,7 +213,7 @@ def main() -> None:
     print(f"\n{_machine()}\n{table(rows)}")
     if arguments.json:
         figures = [asdict(row) | {"verdict": row.verdict} for row in rows]
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

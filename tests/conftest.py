@@ -1,5 +1,8 @@
 """A tiny book in a temporary folder: one chapter, one library that it prints from."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -20,7 +23,7 @@ root: chapters/index
 chapters: [{file: chapters/01-tiny}]
 """
 COUNT_AND_PRINT = """\
-open("../executions", "a").write("x")
+open("../executions", "a", encoding="utf-8").write("x")
 import belamy
 print("the library says", belamy.ANSWER)
 """
@@ -37,8 +40,8 @@ class TinyBook:
             "chapters/index.md": "# Tiny\n",
             "lib/belamy/__init__.py": "ANSWER = 1\n",
             "data/README.md": "Nothing.\n",
-            "pyproject.toml": (ROOT / "pyproject.toml").read_text(),
-            "requirements.lock": (ROOT / "requirements.lock").read_text(),
+            "pyproject.toml": (ROOT / "pyproject.toml").read_text(encoding="utf-8"),
+            "requirements.lock": (ROOT / "requirements.lock").read_text(encoding="utf-8"),
         }
         for name, text in files.items():
             self.edit(name, text)
@@ -54,7 +57,7 @@ class TinyBook:
     @property
     def executions(self) -> int:
         count = self.root / "executions"
-        return len(count.read_text()) if count.exists() else 0
+        return len(count.read_text(encoding="utf-8")) if count.exists() else 0
 
     @property
     def cached(self) -> list[Path]:
@@ -63,7 +66,7 @@ class TinyBook:
     def edit(self, name: str, text: str) -> None:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
     def edit_cell(self, index: int, source: str) -> None:
         notebook = read(self.chapter)
@@ -75,3 +78,34 @@ class TinyBook:
 def tiny(tmp_path, monkeypatch) -> TinyBook:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"))  # its library goes before the real one
     return TinyBook(tmp_path)
+
+
+@pytest.fixture
+def as_nobody(tmp_path):
+    """Runs a program as a user without name, rights or home, and returns what it says.
+
+    It sees the files below ``tmp_path``; permissions mean nothing to root, who often runs tests. What
+    root's programs import, others may not read: imports come first, then the user is changed.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("only root may become another user")
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_mode & 0o011 != 0o011:
+            folder.chmod(folder.stat().st_mode | 0o011)
+
+    def run(program: str, **environ: str) -> str:
+        preamble = (
+            "import os, torch, pooch, PIL.Image, belamy.data; PIL.Image.init()\n"
+            "os.setgroups([]); os.setgid(54321); os.setuid(54321); os.chdir('/')\n"
+        )
+        inherited = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
+        done = subprocess.run(
+            [sys.executable, "-c", preamble + program],
+            env={"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", **inherited, **environ},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    return run

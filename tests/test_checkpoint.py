@@ -257,7 +257,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_nothing_else(tmp_path, monkey
 
 
 def test_a_folder_that_is_a_file_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(FileError, match="cannot write"):
         checkpoint.write(tmp_path / "file" / "run", {"a": torch.ones(1)}, {})
 

@@ -47,7 +47,9 @@ def test_real_numbers_of_any_library_become_float(value):
     assert got == 0.25 and type(got) is float
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, True, "1", None, 1j], ids=repr)
+@pytest.mark.parametrize(
+    "value", [math.nan, math.inf, -math.inf, 10**400, True, "1", None, 1j], ids=repr
+)
 def test_what_is_no_finite_number_is_refused(value):
     with pytest.raises(InputError, match="must be a finite number$"):
         _checks.real_number("rate", value)

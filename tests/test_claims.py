@@ -55,14 +55,20 @@ def test_a_row_that_cannot_stand_in_the_ledger_is_refused(row, message):
         Claims([])
 
 
+@pytest.mark.parametrize("rows", [None, 3, ROWS[0], [ROWS[0][:4]], [(*ROWS[0], "more")], ["abcde"], [None]])
+def test_what_are_no_rows_is_refused(rows):
+    with pytest.raises(InputError, match=r"give \(source, claim, measured, verdict, at\)"):
+        Claims(rows)
+
+
 def test_the_page_and_the_preface_are_made_from_the_outputs(tiny):
-    toc = (tiny.root / "_toc.yml").read_text()
+    toc = (tiny.root / "_toc.yml").read_text(encoding="utf-8")
     tiny.edit("_toc.yml", toc.replace("}]", "}, {file: chapters/ledger}]"))
     tiny.edit("chapters/ledger.md", f"# Claims\n\n{ledger.TABLES}\n")
     tiny.edit("chapters/index.md", f"# Tiny\n\nSo far: {ledger.COUNT}\n")
     ledger.fill(tiny.book, {tiny.chapter: executed(*ROWS)}, tiny.root)
-    page = (tiny.root / "chapters/ledger.md").read_text()
-    assert (tiny.root / "chapters/index.md").read_text().endswith(
+    page = (tiny.root / "chapters/ledger.md").read_text(encoding="utf-8")
+    assert (tiny.root / "chapters/index.md").read_text(encoding="utf-8").endswith(
         "So far: 3 claims: 1 reproduced, 1 not reproduced, 1 undecided.\n"
     )
     assert page.index("## Study") < page.index("## Paper")
@@ -72,7 +78,7 @@ def test_the_page_and_the_preface_are_made_from_the_outputs(tiny):
 
 
 def test_a_chapter_that_shows_no_claims_fails_the_build(tiny):
-    toc = (tiny.root / "_toc.yml").read_text()
+    toc = (tiny.root / "_toc.yml").read_text(encoding="utf-8")
     tiny.edit("_toc.yml", toc.replace("}]", "}, {file: chapters/ledger}]"))
     silent = new_notebook(cells=[new_code_cell("1")])
     with pytest.raises(BookError, match="01-tiny.ipynb shows no claims"):

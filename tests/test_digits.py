@@ -70,7 +70,18 @@ def test_enlarged_digits_sit_in_the_middle(size):
         assert abs(mean) < size / 28
 
 
-@pytest.mark.parametrize("wrong", [{"split": "valid"}, {"size": 16}, {"split": ["train"]}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"split": split} for split in ("valid", ["train"], None, 0, "")),
+        *({"size": size} for size in (16, 8.0, np.float64(28), "8", None, [8], -8, True, np.arange(2))),
+    ],
+    ids=repr,
+)
 def test_unknown_split_or_size(wrong):
     with pytest.raises(InputError, match="choose a split"):
         digits(**wrong)
+
+
+def test_the_size_may_be_numpys():
+    assert digits(size=np.int64(28)).name == "digits 28x28, train"

@@ -304,7 +304,12 @@ HALF = torch.tensor([0.5, 0.5])
         (torch.stack([HALF, HALF / 2]), torch.stack([HALF, HALF]), 1, "p has mass 0.5"),
         (HALF, HALF, 0.1, "p has mass 0.1 instead of 1 with cell=0.1"),
         (torch.tensor([1.0, float("inf")]), HALF, 1, "p has mass inf"),
-        (HALF, HALF, 0, "cell=0"),
+        (HALF, HALF, 0, "cell=0 must be a finite number above 0"),
+        (HALF, HALF, math.inf, "cell=inf"),
+        (HALF, HALF, torch.tensor(-1.0), "cell=-1.0"),
+        (HALF, HALF.numpy(), 1, "q is a ndarray; expected a tensor"),
+        (HALF.to("meta"), HALF, 1, "p is on meta, q on cpu"),
+        (HALF[:0], HALF[:0], 1, "p has mass 0"),
         (torch.tensor([1, 0]), HALF, 1, "p is torch.int64"),
     ],
 )
@@ -315,6 +320,24 @@ def test_densities_that_cannot_be_used_are_named(divergence, p, q, cell, words):
 
 def test_a_mass_within_the_tolerance_is_taken_as_it_is():
     assert float(V.kl(HALF, HALF * 0.995)) == pytest.approx(-math.log(0.995), rel=1e-3)
+
+
+@pytest.mark.parametrize("divergence", [V.kl, V.jsd, V.total_variation, V.wasserstein])
+def test_a_grid_of_one_cell_holds_no_difference(divergence):
+    assert divergence(torch.ones(3, 1), torch.ones(3, 1)).tolist() == [0, 0, 0]
+
+
+def test_half_precision_samples_are_compared_in_float32():
+    """N M, the number of pairs of levels, is beyond float16."""
+    x, y = (torch.randn(n, generator=torch.Generator().manual_seed(n)) for n in (300, 401))
+    half = V.wasserstein_samples(x.half(), y.half())
+    assert half == V.wasserstein_samples(x.half().float(), y.half().float()) and half.isfinite()
+    rows = x.view(150, 2).bfloat16()
+    found = V.wasserstein_samples(rows, rows.flip(0) + 1)
+    assert found == V.wasserstein_samples(rows.float(), (rows.flip(0) + 1).float())
+    edges = torch.linspace(-6, 6, 13)
+    found, wanted = (V.histogram(x.bfloat16(), e) for e in (edges.bfloat16(), edges))
+    assert torch.equal(found, wanted.bfloat16())
 
 
 POINTS = torch.arange(8.0).view(4, 2)
@@ -330,6 +353,11 @@ POINTS = torch.arange(8.0).view(4, 2)
         (lambda: V.histogram(POINTS, torch.tensor([0.0, 1.0])), r"\(4, 2\).*\(N,\)"),
         (lambda: V.kl_samples(POINTS, POINTS[:, :1]), "2 dimensions, y has 1"),
         (lambda: V.kl_samples(POINTS, POINTS + 0.3, k=4), "k=4.*1 to 3"),
+        (lambda: V.kl_samples(POINTS, POINTS + 0.3, k=1.0), "k=1.0 must be a whole number"),
+        (lambda: V.kl_samples(POINTS[:1], POINTS), "1 samples x and 4 samples y: two or more"),
+        (lambda: V.kl_samples(POINTS.double() * 1e200, POINTS.double()), "overflow: divide both"),
+        (lambda: V.wasserstein_samples(POINTS.double() * 1e200, POINTS.double()), "overflow: divide both"),
+        (lambda: V.wasserstein_samples(POINTS.numpy(), POINTS), "got a ndarray; expected a tensor"),
         (lambda: V.kl_samples(POINTS, POINTS), "coincide"),
         (lambda: V.kl_samples(POINTS[[0, 0, 1]], POINTS + 0.3), "coincide"),
         (lambda: V.kl_samples(POINTS[:, 0], POINTS), r"\(4,\).*\(N, d\)"),

@@ -178,7 +178,7 @@ def restless(nets, batch, noise):
         ({"rates": ()}, "no copies"),
         ({"rates": (0.1, 0.1)}, "two copies are alike"),
         ({"rates": (0.0,)}, "learning rate 0.0 must be positive"),
-        ({"seeds": (-1,)}, "seed=-1 is not an integer"),
+        ({"seeds": (-1,)}, "seed=-1 must be a whole number from 0"),
         ({"jobs": 0}, "jobs=0 must be"),
         ({"optimizer": partial(SGD, momentum=0.9), "method": "batched"}, "not plain SGD"),
         ({"optimizer": RMSprop, "method": "batched"}, "not plain SGD"),

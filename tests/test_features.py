@@ -6,6 +6,7 @@ import re
 import shutil
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -99,6 +100,27 @@ def test_the_net_is_evaluated_and_left_in_the_mode_it_was_in():
     assert module.training and not module[1].training
 
 
+def test_a_net_that_views_its_images_as_rows_takes_them_in_any_layout():
+    class Viewer(nn.Module):
+        def forward(self, x):
+            return x.view(len(x), -1)
+
+    laid = (PIXELS / 255).to(memory_format=torch.channels_last)
+    assert torch.equal(extract(Viewer(), laid), extract(Viewer(), PIXELS))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_images_come_in_the_precision_of_the_net(dtype):
+    found, plain = extract(net().to(dtype), PIXELS), extract(net(), PIXELS)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, plain, rtol=0.05, atol=0.05)
+
+
+def test_features_are_extracted_in_inference_mode():
+    with torch.inference_mode():
+        assert torch.equal(extract(net(), PIXELS + 0, np.int64(2)), extract(net(), PIXELS, 2))
+
+
 def test_a_net_without_weights_will_do():
     assert torch.equal(extract(nn.Flatten(), PIXELS, 3), PIXELS.flatten(1) / 255)
 
@@ -124,6 +146,9 @@ def test_a_bar_is_shown_for_more_than_one_batch(capsys, monkeypatch):
         (net(), PIXELS[:0], 4, "not empty"),
         (net(), PIXELS.numpy(), 4, "images is a ndarray"),
         (net(), PIXELS, 0, "batch_size=0"),
+        (net(), PIXELS, 2.0, "batch_size=2.0"),
+        (torch.relu, PIXELS, 4, "net is a builtin.*; expected a torch.nn.Module"),
+        (net(), 2 * (PIXELS / 255) - 1, 4, r"images lie in \[-1, 1\]"),
         (net()[:1], PIXELS, 4, r"makes \(4, 4, 4, 3\) of 4 images; expected \(4, D\)"),
         (nn.Flatten(0), PIXELS, 4, r"makes \(360,\) of 4 images"),
         (Two(), PIXELS, 4, "makes tuple of 4 images; expected .* take one of its outputs"),

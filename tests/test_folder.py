@@ -7,6 +7,8 @@ import importlib
 import io
 import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -130,7 +132,7 @@ def test_f02_an_empty_folder_is_an_error(root):
 
 def test_f03_a_folder_without_pictures_says_what_is_there_and_what_is_wanted(root):
     for name in ("a.txt", "b.TXT", "README"):
-        (root / name).write_text("words")
+        (root / name).write_text("words", encoding="utf-8")
     with pytest.raises(FileError, match=r"\.jpeg \.jpg \.png.*found 2 of \.txt, 1 of no suffix"):
         folder(root, 8)
 
@@ -358,6 +360,277 @@ def test_f13_order_does_not_depend_on_how_accents_are_stored(root):
     assert colours(only(root)) == [BLUE, GREEN, RED]  # f, e-grave, e-acute: by code point, composed
 
 
+def test_decoding_keeps_one_copy_of_the_pictures_also_where_some_are_left_out(root):
+    fill(root, 200)
+    (root / "x.png").write_bytes(b"")
+    program = (
+        "import resource, warnings; warnings.simplefilter('ignore')\nfrom belamy.data import folder\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        f"folder({str(root)!r}, 8)\nbefore = peak()\n"
+        f"images = folder({str(root)!r}, 512).images\n"
+        "print(images.numel() // 2**20, peak() - before)"
+    )
+    run = [sys.executable, "-c", program]
+    size, grown = map(int, subprocess.check_output(run, text=True).split())
+    assert size == 150 and grown < 220  # MB
+
+
+# Kinds of pictures
+
+
+@pytest.mark.parametrize(
+    "suffix", ["apng", "avif", "dib", "jfif", "jp2", "jpe", "mpo", "ppm", "qoi", "tga"]
+)
+def test_what_this_pillow_reads_is_read(root, suffix):
+    picture((200, 100, 50)).save(root / f"x.{suffix}")
+    (got,) = colours(only(root))
+    assert np.allclose(got, (200, 100, 50), atol=4)
+
+
+def test_pictures_of_kinds_that_are_not_read_are_told_of_and_do_not_count_as_damaged(root):
+    picture().save(root / "a.jpg")
+    picture().save(root / "b.jfif")
+    picture().save(root / "c.avif")
+    unread = ["d.heic", "e.JXL", "f.cr2", "g.svg", "h.eps"]
+    for name in (*unread, "notes.txt", "table.h5", "film.mpg", "i.pdf"):
+        (root / name).write_bytes(b"something")
+    for _ in range(2):  # decoded, then from the cache
+        with pytest.warns(UserWarning, match="5 of 8 files .* d.heic: .heic is not read by this Pillow"):
+            images = folder(root, 8, max_bad=0)
+        assert len(images) == 3
+        assert [line.split(":")[0] for line in images.report] == unread
+
+
+def test_a_folder_of_pictures_that_are_not_read_names_them(root):
+    (root / "a.heic").write_bytes(b"something")
+    with pytest.raises(FileError, match="found 1 of .heic; a.heic: .heic is not read"):
+        folder(root, 8)
+
+
+def test_a_kind_that_a_plug_in_reads_is_read_from_then_on(root, monkeypatch):
+    picture(BLUE).save(root / "a.png")
+    (root / "a.png").rename(root / "a.heic")
+    monkeypatch.setitem(Image.EXTENSION, ".heic", "PNG")
+    assert colours(only(root)) == [BLUE]
+
+
+def test_a_rare_format_is_decoded_only_where_the_suffix_says_so(root):
+    picture().save(root / "a.psd.png")
+    (root / "x.jpg").write_bytes(encoded(picture(), "TGA"))
+    (root / "y.tga").write_bytes(encoded(picture(BLUE), "TGA"))
+    with pytest.warns(UserWarning, match="x.jpg: not a picture"):
+        images = folder(root, 8, max_bad=0.5)
+    assert colours(images) == [RED, BLUE]
+
+
+def test_the_first_of_several_pages_or_frames_is_taken(root):
+    for suffix in ("tif", "webp", "png", "avif", "gif"):
+        first, more = picture((0, 0, 255)), [picture((255, 0, 0))] * 2
+        first.save(root / f"x.{suffix}", save_all=True, append_images=more)
+    assert np.allclose(colours(only(root)), BLUE, atol=4)
+
+
+def test_a_jpeg_in_four_inks_and_one_with_a_damaged_profile(root):
+    picture((0, 255, 255, 0), mode="CMYK").save(root / "a.jpg")
+    picture().save(root / "b.jpg", icc_profile=b"no profile")
+    picture().save(root / "c.png", icc_profile=b"no profile")
+    assert np.allclose(colours(only(root)), RED, atol=4)
+
+
+# Metadata that is broken
+
+
+def exif(*entries):
+    """EXIF with orientation 6 and further entries of (tag, type, count, value)."""
+    parts = sorted([(0x0112, 3, 1, b"\6\0\0\0"), *entries])
+    body = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in parts)
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(parts)) + body + b"\0" * 4
+
+
+FAR = struct.pack("<I", 70_000)  # an offset far behind the end
+BROKEN_TAGS = {
+    "text that lies nowhere": (0x010E, 2, 99_999, FAR),
+    "a fraction that lies nowhere": (0x011A, 5, 1, FAR),
+    "a table that lies nowhere": (0x8769, 4, 1, FAR),
+    "a type that is none": (0x0132, 77, 1, b"abcd"),
+    "text for a table": (0x8825, 2, 4, b"abc\0"),
+    "a number for text": (0x010F, 3, 1, b"\1\0\0\0"),
+    "a maker's note of zeros": (0x927C, 7, 4, b"\0\0\0\0"),
+}
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "avif"])
+@pytest.mark.parametrize("case", BROKEN_TAGS)
+def test_one_bad_tag_costs_neither_the_picture_nor_its_orientation(root, suffix, case):
+    stored = Image.new("RGB", (64, 64), BLUE)
+    stored.paste(RED, (0, 0, 64, 32))  # red above; orientation 6 turns the top to the right
+    stored.save(root / f"x.{suffix}", exif=exif(BROKEN_TAGS[case]))
+    image = only(root, 16).images[0].float()
+    assert image[0, :, 10:].min() > 190 and image[2, :, 10:].max() < 60
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"Exif\0\0" + b"garbage!" * 4,
+        b"Exif\0\0",
+        b"Exif\0\0II*\0\xff\xff\xff\x7f",
+        b"Exif\0\0MM\0*\0\0\0\x08" + b"\xff" * 40,
+        exif()[:-10],
+        exif().replace(struct.pack("<HHI", 0x0112, 3, 1), struct.pack("<HHI", 0x0112, 2, 1)),
+        exif().replace(b"\6\0\0\0", b"\77\0\0\0"),
+    ],
+    ids=["words", "nothing", "far", "ones", "cut", "text", "orientation 63"],
+)
+def test_exif_that_is_rubbish_costs_no_picture(root, suffix, rubbish):
+    picture().save(root / f"x.{suffix}", exif=rubbish)
+    assert np.allclose(colours(only(root)), RED, atol=4)
+
+
+def png_with(kind, body, crc=0):
+    """A red PNG with one more chunk, whose checksum may be off."""
+    plain = encoded(picture(), "PNG")
+    sum_ = struct.pack(">I", zlib.crc32(kind + body) ^ crc)
+    return plain[:33] + struct.pack(">I", len(body)) + kind + body + sum_ + plain[33:]
+
+
+def jpeg_with(marker, body):
+    plain = encoded(picture(), "JPEG")
+    return plain[:2] + b"\xff" + struct.pack(">BH", marker, len(body) + 2) + body + plain[2:]
+
+
+BOMB = b"a\0\0" + zlib.compress(b"x" * 3_000_000)
+BROKEN_NOTES = {
+    "checksum of a text": ("png", png_with(b"tEXt", b"a\0b", 1)),
+    "text that unpacks to megabytes": ("png", png_with(b"zTXt", BOMB)),
+    "checksum of EXIF": ("png", png_with(b"eXIf", exif()[6:], 1)),
+    "checksum of a profile": ("png", png_with(b"iCCP", b"icc\0\0garbage", 1)),
+    "half a scale": ("png", png_with(b"pHYs", b"\0\0")),
+    "half an animation": ("png", png_with(b"acTL", b"\0")),
+    "half a profile": ("jpg", jpeg_with(0xE2, b"ICC_PROFILE\0")),
+    "half of Photoshop's note": ("jpg", jpeg_with(0xED, b"Photoshop 3.0\x008BIM\4\4")),
+    "half of Adobe's note": ("jpg", jpeg_with(0xEE, b"Adobe")),
+    "half of JFIF's note": ("jpg", jpeg_with(0xE0, b"JFIF\0")),
+    "a table of pictures that is none": ("jpg", jpeg_with(0xE2, b"MPF\0garbage")),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_NOTES)
+def test_broken_metadata_costs_no_picture(root, case):
+    suffix, data = BROKEN_NOTES[case]
+    (root / f"x.{suffix}").write_bytes(data)
+    assert np.allclose(colours(only(root)), RED, atol=4)
+
+
+def test_a_turned_jpeg_with_another_broken_note_is_turned(root):
+    stored = Image.new("RGB", (64, 64), BLUE)
+    stored.paste(RED, (0, 0, 64, 32))
+    stored.save(root / "x.jpg", exif=exif())
+    data = (root / "x.jpg").read_bytes()
+    (root / "x.jpg").write_bytes(data[:2] + b"\xff\xe2\0\x0eICC_PROFILE\0" + data[2:])
+    image = only(root, 16).images[0].float()
+    assert image[0, :, 10:].min() > 190 and image[2, :, 10:].max() < 60
+
+
+# Names, permissions, and files that change meanwhile
+
+
+@pytest.mark.parametrize("form", [str, os.fsencode, Path], ids=["text", "bytes", "Path"])
+def test_a_folder_may_be_given_in_any_form(root, form):
+    fill(root, 1)
+    assert len(only(form(root))) == 1
+
+
+def test_a_tilde_is_ones_home(root, monkeypatch):
+    monkeypatch.setenv("HOME", str(root.parent))
+    fill(root, 1)
+    assert len(only("~/pictures")) == 1
+
+
+@pytest.mark.parametrize("path", [None, 3, ["a"], "~nobody-of-this-name/x"], ids=repr)
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(InputError, match="is no path of a folder"):
+        folder(path, 8)
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "a\0b", ""], ids=["long", "zero", "empty"])
+def test_paths_that_no_system_has_are_file_errors(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileError):
+        folder(path, 8)
+
+
+def test_names_that_are_not_utf8_are_read_shown_and_kept(tmp_path):
+    root = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(root)
+    for name in (b"/a\xff.png", b"/b\xff.png", b"/c\xff.heic"):
+        (Path(os.fsdecode(root + name))).write_bytes(encoded(picture(), "PNG"))
+    Path(os.fsdecode(root + b"/b\xff.png")).write_bytes(b"x")
+    for _ in range(2):  # decoded, then from the cache
+        with pytest.warns(UserWarning) as seen:
+            images = folder(root, 8, max_bad=0.5)
+        assert len(seen) == 1, "it could be kept"
+        assert images.name == "folder caf\\xe9 8x8"
+        assert [line[:6] for line in images.report] == ["b\\xff.", "c\\xff."]
+        "".join([images.name, *images.report]).encode()  # can be printed
+
+
+def test_links_that_lead_to_themselves_are_reported(root):
+    fill(root, 1)
+    (root / "x.png").symlink_to(root / "x.png")
+    (root / "y").symlink_to(root / "y")
+    with pytest.warns(UserWarning, match="x.png: not a file, or a link to nothing"):
+        assert len(folder(root, 8, max_bad=0.5)) == 1
+
+
+def test_a_pipe_is_not_waited_for(root):
+    fill(root, 1)
+    os.mkfifo(root / "x.png")
+    with pytest.warns(UserWarning, match="x.png: not a file"):
+        folder(root, 8, max_bad=0.5)
+
+
+def test_what_may_not_be_read_is_reported(root, as_nobody):
+    fill(root, 2)
+    (root / "good001.png").chmod(0)
+    (root / "locked").mkdir()
+    picture().save(root / "locked" / "x.png")
+    (root / "locked").chmod(0)
+    said = as_nobody(
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "from belamy.data import folder\n"
+        f"print(folder({str(root)!r}, 8, max_bad=0.5, cache=False).report)"
+    )
+    assert "('good001.png: Permission denied', 'locked/: Permission denied')" in said
+
+
+@pytest.mark.parametrize("change", ["replaced", "removed"])
+def test_a_file_that_changes_meanwhile_is_left_out_and_nothing_is_kept(root, cache, monkeypatch, change):
+    fill(root, 3)
+    module = importlib.import_module("belamy.data.folder")
+    decode = module.try_decode
+
+    def change_then_decode(file, settings):
+        if file.name == "good001.png":
+            picture(BLUE, (50, 50)).save(file) if change == "replaced" else file.unlink()
+        return decode(file, settings)
+
+    monkeypatch.setattr(module, "try_decode", change_then_decode)
+    with pytest.warns(UserWarning, match="good001.png: changed while the folder was read"):
+        assert colours(folder(root, 8, max_bad=0.5)) == [RED, RED]
+    assert not cache.exists()
+    monkeypatch.setattr(module, "try_decode", decode)
+    assert colours(only(root)) == ([RED, BLUE, RED] if change == "replaced" else [RED, RED])
+
+
+def test_numbers_may_be_numpys(root):
+    fill(root, 1)
+    given = {"channels": np.int32(3), "background": np.array([1, 2, 3]), "max_bad": np.float32(0)}
+    images = only(root, np.int64(8), **given)
+    assert images.checksum == only(root, 8, background=(1, 2, 3)).checksum
+
+
 # The cache
 
 
@@ -433,7 +706,7 @@ def test_cache_false_writes_and_reads_nothing(root, cache):
 
 def test_a_cache_that_cannot_be_written_costs_a_warning_not_the_pictures(root, cache):
     fill(root, 2)
-    cache.write_text("a file where the folder should be")
+    cache.write_text("a file where the folder should be", encoding="utf-8")
     with pytest.warns(UserWarning, match="could not be kept .* set BELAMY_CACHE"):
         assert len(folder(root, 8)) == 2
 
@@ -459,13 +732,23 @@ def test_an_interrupted_write_leaves_no_file(root, cache, monkeypatch):
     [
         ({"size": 0}, "size=0"),
         ({"size": 8.0}, "size=8.0"),
-        ({"size": True}, "size=True"),
+        ({"size": True}, "size=True must be a whole number of at least 1"),
+        ({"size": None}, "size=None must be"),
+        ({"size": "64"}, "size='64' must be"),
+        ({"size": np.float64(8)}, "size=.*8.0.* must be"),
+        ({"size": 10**7}, "GiB of memory"),
+        ({"size": 10**30}, "GiB of memory"),
+        ({"channels": None}, "channels=None"),
+        ({"crop": ["centre"]}, "crop="),
+        ({"background": "white"}, "background='white'"),
+        ({"background": None}, "background=None"),
+        ({"max_bad": "1"}, "max_bad='1'"),
         ({"channels": 4}, "channels=4"),
         ({"crop": "center"}, "crop='center' is not one of"),
         ({"background": 255}, "background=255"),
         ({"background": (0, 0, 256)}, "256"),
         ({"background": (0.5, 0.5, 0.5)}, "0.5"),
-        ({"max_bad": 5}, "max_bad=5 is a share"),
+        ({"max_bad": 5}, "max_bad=5 must be a finite number of at least 0 and of at most 1"),
         ({"max_bad": float("nan")}, "max_bad=nan"),
     ],
 )

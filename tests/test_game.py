@@ -501,7 +501,7 @@ def test_on_an_accelerator_a_flag_masks_the_bad_update_without_waiting(monkeypat
         return {k: v * scale for k, v in original(nets_, batch, noise).items()}
 
     game.turns = [Player(["discriminator"], poisoned_at_once), game.turns[1]]
-    monkeypatch.setattr(device, "reads_every_loss", lambda _: False)
+    monkeypatch.setitem(device.TRAITS, "cpu", device.Traits(waits=False))
     taken = dict(game.steps)
     with pytest.raises(NonFiniteLoss, match="discriminator.* became .* round 2"):
         train(game, data, rounds=4)

@@ -1,6 +1,8 @@
 """The guard against stale outputs: what runs again, what does not, and what is refused."""
 
 import os
+import platform
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from conftest import COUNT_AND_PRINT, ROOT
 
 from tools import website
 from tools.book import BookError, read, refuse_stale
-from tools.execute import execute, write_outputs
+from tools.execute import ChapterError, execute, write_outputs
 
 
 def printed(notebook) -> str:
@@ -54,7 +56,7 @@ def test_a_recorded_run_executes_the_chapters_that_name_it_and_no_others(tiny):
 
 def test_a_new_version_of_torch_in_the_lock_executes_again_but_one_of_the_theme_does_not(tiny):
     execute(tiny.book)
-    lock = (tiny.root / "requirements.lock").read_text()
+    lock = (tiny.root / "requirements.lock").read_text(encoding="utf-8")
     tiny.edit("requirements.lock", lock.replace("sphinx-copybutton==", "sphinx-copybutton==9"))
     execute(tiny.book)
     assert tiny.executions == 1
@@ -66,23 +68,23 @@ def test_a_new_version_of_torch_in_the_lock_executes_again_but_one_of_the_theme_
 def test_the_page_follows_library_and_text_and_each_build_does_only_what_is_needed(tiny, capsys):
     page = tiny.root / "_build" / "html" / "chapters" / "01-tiny.html"
     website.build_executed(tiny.book)
-    first = page.read_text()
+    first = page.read_text(encoding="utf-8")
     assert "the library says 1" in first
     assert "Measured time" in first and "seed 3" in first
 
     capsys.readouterr()
     website.build_executed(tiny.book)
     assert "nothing has changed" in capsys.readouterr().out
-    assert page.read_text() == first
+    assert page.read_text(encoding="utf-8") == first
 
     tiny.edit_cell(0, "# One\n\nAnother text.")
     website.build_executed(tiny.book)
-    assert "Another text." in page.read_text()
+    assert "Another text." in page.read_text(encoding="utf-8")
     assert tiny.executions == 1
 
     tiny.edit("lib/belamy/__init__.py", "ANSWER = 2\n")
     website.build_executed(tiny.book)
-    assert "the library says 2" in page.read_text()
+    assert "the library says 2" in page.read_text(encoding="utf-8")
 
     page.unlink()
     website.build_executed(tiny.book)
@@ -91,19 +93,21 @@ def test_the_page_follows_library_and_text_and_each_build_does_only_what_is_need
 
 
 def test_a_failing_cell_is_named_and_nothing_is_cached(tiny):
-    tiny.edit_cell(2, "open('../executions', 'a').write('x')\n1 / 0")
-    with pytest.raises(BookError, match=r"01-tiny\.ipynb: cell 2/2 failed[\s\S]*ZeroDivisionError"):
-        execute(tiny.book)
+    tiny.edit_cell(2, "open('../executions', 'a', encoding='utf-8').write('x')\n1 / 0")
+    (error,) = execute(tiny.book)
+    assert isinstance(error, ChapterError) and error.cell == 2
+    assert re.search(r"01-tiny\.ipynb: cell 2/2 failed[\s\S]*ZeroDivisionError", str(error))
     assert tiny.cached == []
-    with pytest.raises(BookError):
+    with pytest.raises(BookError, match="cell 2/2 failed"):
         write_outputs(tiny.book)
     assert read(tiny.chapter).cells[2].outputs == []
+    assert tiny.executions == 2
 
 
 def test_a_dead_kernel_is_a_failure(tiny):
     tiny.edit_cell(2, "import os\nos._exit(1)")
-    with pytest.raises(BookError, match=r"cell 2/2 failed"):
-        execute(tiny.book)
+    (error,) = execute(tiny.book)
+    assert "cell 2/2 failed" in str(error)
     assert tiny.cached == []
 
 
@@ -126,16 +130,17 @@ def test_stored_outputs_are_refused_when_code_library_or_data_changed(tiny):
 
 def test_outputs_fill_the_cache_are_stamped_and_are_written_again_only_when_forced(tiny):
     write_outputs(tiny.book)
-    stored = tiny.chapter.read_text()
+    stored = tiny.chapter.read_text(encoding="utf-8")
     execute(tiny.book)
     write_outputs(tiny.book)
     assert tiny.executions == 1
-    assert tiny.chapter.read_text() == stored
+    assert tiny.chapter.read_text(encoding="utf-8") == stored
     stamp = read(tiny.chapter).metadata.belamy
     assert stamp.profile == "cpu"
     assert stamp.seconds >= 0
     assert {"hash", "code", "lib", "data"} < set(stamp)
     assert {"python", "torch"} < set(stamp.versions)
+    assert stamp.machine == {"processor": platform.machine()}  # this chapter has no use for torch
     write_outputs(tiny.book, force=True)
     assert tiny.executions == 2
 
@@ -151,12 +156,14 @@ def test_chapters_run_on_one_thread_with_the_cpu_profile(tiny):
 def test_an_interrupted_execution_keeps_finished_chapters_and_leaves_no_kernel(tiny):
     """Two chapters; Ctrl-C comes while the second one is at work."""
     second = tiny.chapter.with_name("02-slow.ipynb")
-    second.write_text(tiny.chapter.read_text())
-    toc = (tiny.root / "_toc.yml").read_text()
+    second.write_bytes(tiny.chapter.read_bytes())
+    toc = (tiny.root / "_toc.yml").read_text(encoding="utf-8")
     tiny.edit("_toc.yml", toc.replace("}]", "}, {file: chapters/02-slow}]"))
     tiny.chapter, first = second, tiny.chapter
     tiny.edit_cell(
-        2, "import os, time\nopen('../pid', 'w').write(f'{os.getpid()}\\n')\ntime.sleep(600)"
+        2,
+        "import os, time\nopen('../pid', 'w', encoding='utf-8').write(f'{os.getpid()}\\n')\n"
+        "time.sleep(600)",
     )
     # Who is started in the background by a shell ignores Ctrl-C, and so do its children.
     code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -167,14 +174,14 @@ def test_an_interrupted_execution_keeps_finished_chapters_and_leaves_no_kernel(t
         [sys.executable, "-c", code, tiny.root], cwd=ROOT, text=True, stdout=subprocess.PIPE
     ) as process:
         pid = tiny.root / "pid"
-        wait_for(lambda: pid.exists() and pid.read_text().endswith("\n") and tiny.cached)
+        wait_for(lambda: pid.exists() and pid.read_text(encoding="utf-8").endswith("\n") and tiny.cached)
         process.send_signal(signal.SIGINT)
         told, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Finished chapters are kept" in told
     assert [path.name.partition("-")[0] for path in tiny.cached] == ["01"]
     assert tiny.book.executed(first)
-    wait_for(lambda: not alive(int(pid.read_text())))
+    wait_for(lambda: not alive(int(pid.read_text(encoding="utf-8"))))
 
 
 def alive(pid: int) -> bool:
@@ -195,7 +202,7 @@ def wait_for(condition, seconds: float = 120) -> None:
 
 def test_a_page_that_was_not_written_is_an_error(tiny, tmp_path):
     (tmp_path / "chapters").mkdir(exist_ok=True)
-    (tmp_path / "chapters" / "index.html").write_text("<p>")
+    (tmp_path / "chapters" / "index.html").write_text("<p>", encoding="utf-8")
     with pytest.raises(BookError, match="chapters/01-tiny"):
         website.require_pages(tiny.book, tmp_path)
 

@@ -15,7 +15,7 @@ from packaging.version import Version
 from tools import setup_cell
 from tools.book import Book, code_cells, read
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 BOOK = Book(ROOT)
 CHAPTERS = pytest.mark.parametrize("path", BOOK.chapters, ids=lambda path: path.stem)
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(?:work|tmp|root|home|Users)/[\w.]")
@@ -36,7 +36,7 @@ def tracked() -> list[str]:
 def locked() -> dict[str, list[Version]]:
     """The lock's versions, several where they differ between platforms."""
     versions: dict[str, list[Version]] = {}
-    for line in (ROOT / "requirements.lock").read_text().splitlines():
+    for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines():
         requirement = Requirement(line)
         (pin,) = requirement.specifier
         assert pin.operator == "==", line
@@ -71,7 +71,7 @@ def test_all_means_every_optional_group():
 
 
 def test_conda_installs_what_pip_does():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     *conda, pip = environment["dependencies"]
     assert pip == {"pip": ["-c requirements.lock", "-e .[all]"]}
     python = next(line for line in conda if line.startswith("python"))
@@ -83,7 +83,7 @@ def test_conda_installs_what_pip_does():
 def test_one_version_number():
     from belamy import __version__
 
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert PROJECT["version"] == __version__ == citation["version"]
 
 
@@ -113,8 +113,41 @@ def test_no_file_names_a_path_of_one_machine():
     assert found == []
 
 
+def without_encoding(source: str) -> list[str]:
+    """The calls in `source` that read or write text in whatever encoding the machine prefers."""
+    found = []
+    for call in ast.walk(ast.parse(source)):
+        if not isinstance(call, ast.Call) or any(k.arg == "encoding" for k in call.keywords):
+            continue
+        name = ast.unparse(call.func)
+        modes = [k.value for k in call.keywords if k.arg == "mode"]
+        if name == "open" or name.endswith(".open") and name not in ("Image.open", "gzip.open"):
+            modes += call.args[name == "open" :][:1]
+            binary = any(isinstance(mode, ast.Constant) and "b" in mode.value for mode in modes)
+            found += [] if binary else [ast.unparse(call)]
+        # The first argument of a path's read_text is the encoding; that of a package's, a name.
+        if name.endswith(".write_text") or name.endswith(".read_text") and not call.args:
+            found.append(ast.unparse(call))
+    return found
+
+
+def test_the_encoding_lint_sees_text_and_passes_bytes():
+    for call in ("open(p)", "open(p, 'w')", "p.open()", "(a / b).read_text()", "p.write_text('x')"):
+        assert without_encoding(call) == [call]
+    for call in ("open(p, 'rb')", "p.open('rb')", "open(p, mode='wb')", "Image.open(p)", "p.read_bytes()"):
+        assert without_encoding(call) == []
+    assert without_encoding("p.read_text(encoding='utf-8')\nopen(p, encoding='utf-8')") == []
+
+
+def test_every_file_of_text_is_opened_with_an_encoding():
+    files = [name for name in tracked() if name.endswith(".py")]
+    found = {name: without_encoding((ROOT / name).read_text(encoding="utf-8")) for name in files}
+    assert len(files) > 50
+    assert {name: calls for name, calls in found.items() if calls} == {}
+
+
 def test_every_room_of_the_library_is_on_its_page():
-    page = (ROOT / "chapters" / "library.md").read_text()
+    page = (ROOT / "chapters" / "library.md").read_text(encoding="utf-8")
     described = set(re.findall(r"automodule:: belamy\.(\w+)", page))
     rooms = {path.stem for path in (ROOT / "lib" / "belamy").iterdir() if path.stem[0] not in "_."}
     assert described == rooms
@@ -122,9 +155,9 @@ def test_every_room_of_the_library_is_on_its_page():
 
 def test_the_setup_cell_installs_only_where_a_repository_is_named(tmp_path):
     config = tmp_path / "_config.yml"
-    config.write_text('repository: {url: "", branch: main}')
+    config.write_text('repository: {url: "", branch: main}', encoding="utf-8")
     assert "pip" not in setup_cell.setup_source(tmp_path).replace("`pip install", "")
-    config.write_text("repository: {url: 'https://example.org/b', branch: v1}")
+    config.write_text("repository: {url: 'https://example.org/b', branch: v1}", encoding="utf-8")
     source = setup_cell.setup_source(tmp_path)
     assert '"--branch", "v1", "https://example.org/b"' in source
     assert "--no-deps" in source
@@ -227,4 +260,4 @@ def test_chapters_use_only_widgets_that_colab_has(path):
 
 def test_the_library_uses_only_widgets_that_colab_has():
     for path in (ROOT / "lib").rglob("*.py"):
-        assert unfit(path.read_text()) == set(), path
+        assert unfit(path.read_text(encoding="utf-8")) == set(), path

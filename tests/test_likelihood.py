@@ -389,11 +389,16 @@ def test_bits_per_dimension():
 
 SPOILT = SMALL.x.clone()
 SPOILT[3, 2] = math.nan
+WIDE = torch.randn(40, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 SCORE, ENCODER = SMALL.log_likelihood, SMALL.encoder()
 
 
 def ais(x=SMALL.x, latent_dim=2, score=SCORE, **settings):
     return L.ais(score, x, latent_dim, **AIS | settings)
+
+
+def infinite_at_some_latents(x, z):
+    return SCORE(x, z) + torch.where(z[:, 0] > 1.5, torch.inf, 0)
 
 
 def iwae(x=SMALL.x, encoder=ENCODER, k=2, score=SCORE, **settings):
@@ -424,15 +429,25 @@ def iwae(x=SMALL.x, encoder=ENCODER, k=2, score=SCORE, **settings):
         (lambda: ais(steps=0), "steps=0 must be"),
         (lambda: ais(chains=0), "chains=0 must be"),
         (lambda: ais(leapfrog=0), "leapfrog=0 must be"),
-        (lambda: ais(sharpness=0), "sharpness=0 must be positive"),
+        (lambda: ais(sharpness=0), "sharpness=0 must be a finite number of at least 1e-06"),
         (lambda: L.bdmc(SCORE, SMALL.x, SMALL.z[:5]), r"latents of shape \(5, 2\) for 12 images"),
-        (lambda: L.bdmc(SCORE, SMALL.x, SMALL.z * math.nan), "finite"),
-        (lambda: L.parzen(SMALL.x, SMALL.x, 0), "h=0 must be positive and finite"),
+        (lambda: ais(sharpness=1e-20), "sharpness=1e-20 must be"),  # its temperatures are 0 / 0
+        (lambda: ais(latent_dim=2.0), "latent_dim=2.0 must be a whole number"),
+        (lambda: ais(score=infinite_at_some_latents), "is NaN or infinite"),
+        (lambda: L.bdmc(SCORE, SMALL.x, SMALL.z * math.nan), r"latents\[0\] holds NaN"),
+        (lambda: L.bdmc(SCORE, SMALL.x, SMALL.z.numpy()), "latents are ndarray"),
+        (lambda: L.bdmc(SCORE, SMALL.x.numpy(), SMALL.z), "images are ndarray"),
+        (lambda: L.parzen(SMALL.x, SMALL.x, 0), "h=0 must be a finite number of at least 1e-100"),
         (lambda: L.parzen(SMALL.x, SMALL.x, math.nan), "h=nan"),
+        (lambda: L.parzen(SMALL.x, SMALL.x, 1e-200), "h=1e-200"),  # its square is 0
+        (lambda: L.parzen(SMALL.x, SMALL.x, 1e200), "h=1e"),
+        (lambda: L.parzen(WIDE * 1e200, WIDE * 1e200, 1), r"values reach \d.*e\+200"),
+        (lambda: L.gaussian(SMALL.decoder, 1e-200), "sigma=1e-200"),
+        (lambda: L.dequantise(None), "images are NoneType"),
         (lambda: L.parzen(SPOILT, SMALL.x, 1), r"samples\[3\] holds NaN"),
         (lambda: L.parzen(SMALL.x, SPOILT, 1), r"images\[3\] holds NaN"),
         (lambda: L.parzen(SMALL.x[:, :5], SMALL.x, 1), r"shape \(5,\), images of \(6,\)"),
-        (lambda: L.gaussian(SMALL.decoder, 0), "sigma=0 must be positive"),
+        (lambda: L.gaussian(SMALL.decoder, 0), "sigma=0 must be a finite number of at least 1e-100"),
         (lambda: L.dequantise(SMALL.x), "images are torch.float64; dequantise takes uint8"),
         (lambda: L.bits_per_dimension(0.0, 0), "dimensions=0"),
     ],
@@ -440,6 +455,50 @@ def iwae(x=SMALL.x, encoder=ENCODER, k=2, score=SCORE, **settings):
 def test_what_cannot_be_estimated_is_refused(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_where_gradients_are_switched_off_everything_is_the_same(mode):
+    def everything():
+        x, z = SMALL.x + 0, SMALL.z + 0  # made in the mode
+        lower, upper = L.bdmc(SCORE, x, z, **AIS)
+        return torch.stack([ais(x), ais(x, encoder=ENCODER), lower, upper, iwae(x), L.parzen(x, x, 1)])
+
+    with mode():
+        found = everything()
+        assert not torch.is_grad_enabled()
+    assert torch.equal(found, everything()) and not found.requires_grad
+
+
+def test_numpy_s_numbers_are_taken():
+    whole, real = np.int64(3), np.float32(0.5)
+    assert torch.equal(iwae(k=whole, seed=whole, chunk=whole), iwae(k=3, seed=3, chunk=3))
+    settings = {"steps": whole, "chains": whole, "leapfrog": whole, "seed": whole, "sharpness": real}
+    plain = {name: value.item() for name, value in settings.items()}
+    assert torch.equal(ais(latent_dim=np.int64(2), **settings), ais(latent_dim=2, **plain))
+    assert torch.equal(L.parzen(SMALL.x, SMALL.x, real), L.parzen(SMALL.x, SMALL.x, 0.5))
+
+
+@pytest.mark.parametrize("sharpness", [4.0, 80.0])  # at 80 the last temperatures coincide
+def test_where_no_latent_explains_an_image_its_likelihood_is_0(sharpness):
+    def nothing(x, z):
+        return SCORE(x, z) - torch.where(x[:, 0] > SMALL.x[0, 0] - 1e-9, torch.inf, 0)
+
+    gone = SMALL.x[:, 0] > SMALL.x[0, 0] - 1e-9
+    for found in (iwae(score=nothing), ais(score=nothing, sharpness=sharpness)):
+        assert (found[gone] == -torch.inf).all() and found[~gone].isfinite().all()
+
+
+def test_a_net_that_views_its_images_as_rows_takes_them_in_any_layout():
+    x = torch.rand(4, 3, 2, 2, generator=torch.Generator().manual_seed(1))
+    score = lambda x, z: -(x.view(len(x), -1).sum(1) - z.sum(1)).square()  # noqa: E731
+    plain = iwae(x, lambda x: (x.view(len(x), -1)[:, :2], x.view(len(x), -1)[:, 2:4]), score=score)
+    laid = iwae(
+        x.to(memory_format=torch.channels_last),
+        lambda x: (x.view(len(x), -1)[:, :2], x.view(len(x), -1)[:, 2:4]),
+        score=score,
+    )
+    assert torch.equal(plain, laid)
 
 
 def test_batch_normalisation_in_training_is_refused():

@@ -495,20 +495,39 @@ def test_features_that_cannot_be_compared_are_refused(metric, real, fake, words)
 @pytest.mark.parametrize("metric", [precision_recall, density_coverage])
 @pytest.mark.parametrize("k", [0, -1, 20, 2.5])
 def test_neighbours_that_are_not_there_are_refused(metric, k):
-    with pytest.raises(InputError, match=f"k={k} neighbours of 20 samples: .* from 1 to 19"):
+    with pytest.raises(InputError, match=f"of 20 samples, neighbours k={k} must be .* from 1 to 19"):
         metric(REAL[:20], FAKE, k)
 
 
 def test_only_the_real_samples_have_neighbours_in_density_and_coverage():
     assert density_coverage(REAL, FAKE[:3], k=5)[0] > 0
-    with pytest.raises(InputError, match="k=5 neighbours of 3 samples"):
+    with pytest.raises(InputError, match="of 3 samples, neighbours k=5 must be a whole number from 1 to 2"):
         precision_recall(REAL, FAKE[:3], k=5)
 
 
-@pytest.mark.parametrize("subsets, size", [(0, 10), (3, 1), (3, 301)])
-def test_subsets_that_cannot_be_drawn_are_refused(subsets, size):
-    with pytest.raises(InputError, match=f"subsets={subsets} of subset_size={size}: .* 2 to 300"):
-        kernel_distance_subsets(REAL, FAKE[:300], subsets, size)
+@pytest.mark.parametrize(
+    "numbers, words",
+    [
+        ((0, 10), "subsets=0 must be a whole number of at least 1"),
+        ((2.0, 10), "subsets=2.0"),
+        ((3, 1), "of 300 samples, subset_size=1 must be a whole number from 2 to 300"),
+        ((3, 301), "subset_size=301"),
+        ((3, 2.5), "subset_size=2.5"),
+        ((3, 10, -1), "seed=-1"),
+    ],
+)
+def test_subsets_that_cannot_be_drawn_are_refused(numbers, words):
+    with pytest.raises(InputError, match=words):
+        kernel_distance_subsets(REAL, FAKE[:300], *numbers)
+
+
+def test_numpy_s_numbers_are_taken():
+    n = np.int64(3)
+    assert precision_recall(REAL, FAKE, n) == precision_recall(REAL, FAKE, 3)
+    assert density_coverage(REAL, FAKE, n) == density_coverage(REAL, FAKE, 3)
+    assert inception_score(PROBABILITIES, n) == inception_score(PROBABILITIES, 3)
+    found = kernel_distance_subsets(REAL, FAKE, n, n, n)
+    assert torch.equal(found, kernel_distance_subsets(REAL, FAKE, 3, 3, 3))
 
 
 @pytest.mark.parametrize(
@@ -517,7 +536,7 @@ def test_subsets_that_cannot_be_drawn_are_refused(subsets, size):
         (3 * normal(2, 9, 4), 1, "probabilities go down to -"),
         (PROBABILITIES * 2, 1, "sums to 2: pass a softmax"),
         (PROBABILITIES * math.nan, 1, "probabilities go down to nan"),
-        (PROBABILITIES, 0, "splits=0 of 1000 rows: a whole number from 1 to 1000"),
+        (PROBABILITIES, 0, "of 1000 rows, splits=0 must be a whole number from 1 to 1000"),
         (PROBABILITIES, 1001, "splits=1001"),
         (PROBABILITIES, 2.0, "splits=2.0"),
         (PROBABILITIES[:0], 1, r"of shape \(0, 10\)"),

@@ -7,10 +7,12 @@ import dataclasses
 import gzip
 import hashlib
 import importlib
+import os
 import shutil
 import socket
 import struct
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -127,6 +129,24 @@ def test_without_download_an_empty_cache_is_an_error_that_names_all_four(cache):
     assert not cache.exists()
 
 
+@pytest.mark.parametrize("root", [3, ["a"], "~nobody-of-this-name/x"], ids=repr)
+def test_what_is_no_path_is_refused(root):
+    with pytest.raises(InputError, match="is no path of a folder"):
+        mnist("train", root)
+
+
+@pytest.mark.parametrize("split", [None, ["train"], 0, ""], ids=repr)
+def test_what_is_no_split_is_refused(split):
+    with pytest.raises(InputError, match="is neither 'train' nor 'test'"):
+        fashion_mnist(split)
+
+
+@pytest.mark.parametrize("form", [str, os.fsencode])
+def test_a_root_may_be_given_in_any_form(root, form):
+    put(root)
+    assert len(mnist("train", form(root))) == 5
+
+
 def test_unknown_split():
     with pytest.raises(InputError, match="'validation' is neither"):
         mnist("validation")
@@ -211,7 +231,7 @@ def test_a_damaged_file_in_the_cache_is_replaced(root, cache):
 
 def test_a_cache_that_cannot_be_written_says_so(root, cache):
     put(root)
-    cache.write_text("a file where the folder should be")
+    cache.write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(FileError, match="cannot be stored in .* set BELAMY_CACHE"):
         mnist("train", root)
 
@@ -222,7 +242,7 @@ def test_a_cache_that_cannot_be_written_says_so(root, cache):
 @pytest.fixture
 def server():
     """A server of FILES in folders that each go wrong in their own way; it keeps its log."""
-    requests = []
+    requests, stalled = [], threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -242,6 +262,15 @@ def server():
             elif kind == "other":
                 body = gzip.compress(FILES["t10k-images-idx3-ubyte"])
                 announced = len(body)
+            elif kind == "stalls":
+                stalled.wait(10)
+            elif kind == "sends":
+                status, body, announced = 302, b"", 0
+                headers = {"Location": f"/good/{file}"}
+            elif kind == "tampered":  # of the right size and kind
+                name = file.removesuffix(".gz")
+                body = gzip.compress(FILES[name][:-1] + bytes([FILES[name][-1] ^ 1]))
+                announced = len(body)
             elif kind == "unpacks":
                 headers = {"Content-Encoding": "gzip"}
             self.send_response(status)
@@ -259,15 +288,18 @@ def server():
     httpd.requests = requests
     httpd.at = lambda kind: f"http://127.0.0.1:{httpd.server_port}/{kind}"
     yield httpd
+    stalled.set()
     httpd.shutdown()
     httpd.server_close()
     thread.join()
 
 
 @pytest.mark.parametrize("kind", ["good", "unpacks"])
-def test_files_are_downloaded_once(server, cache, monkeypatch, kind):
+def test_files_are_downloaded_once(server, cache, monkeypatch, capfd, kind):
     use(monkeypatch, mirrors=[server.at(kind)])
     assert len(mnist("train")) == 5
+    said = "".join(capfd.readouterr())
+    assert str(cache) not in said and server.at(kind) not in said, "no path of this machine"
     assert sorted(server.requests) == sorted(f"/{kind}/{name}.gz" for name in FILES)
     assert kept(cache) == sorted(FILES)
     mnist("test")
@@ -282,10 +314,13 @@ def test_files_are_downloaded_once(server, cache, monkeypatch, kind):
         ("drops", "IncompleteRead|cannot be read|Connection broken"),
         ("lies", "cannot be read"),
         ("other", "announces|sha256|is no IDX"),
+        ("tampered", "has sha256 .* which should be"),
+        ("stalls", "timed out"),
     ],
 )
 def test_f42_a_bad_mirror_is_told_of_and_leaves_nothing(server, cache, monkeypatch, kind, says):
     use(monkeypatch, mirrors=[server.at(kind)])
+    monkeypatch.setattr(module, "SECONDS", 0.5)
     with pytest.raises(FileError, match=f"could not be downloaded .*{kind}.*({says}).* as root"):
         mnist("train")
     assert kept(cache) == []
@@ -321,3 +356,46 @@ def test_the_published_checksums_are_four_each():
     for source in (fresh.MNIST, fresh.FASHION):
         assert set(source.sha256) == set(FILES) and len(set(source.sha256.values())) == 4
         assert all(len(value) == 64 and int(value, 16) for value in source.sha256.values())
+
+
+def test_f39_a_full_disk_leaves_nothing_and_says_what_to_do(root, cache, monkeypatch):
+    put(root)
+    write = module.Path.write_bytes
+
+    def full(path, content):
+        write(path, content[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.Path, "write_bytes", full)
+    with pytest.raises(FileError, match="cannot be stored in .*No space left .*Make room or set"):
+        mnist("train", root)
+    assert kept(cache) == []
+
+
+def test_f40_a_file_of_the_cache_that_may_not_be_read_is_named(cache, root, as_nobody):
+    put(root)
+    mnist("train", root)
+    file = cache / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    assert file.stat().st_mode & 0o044 == 0o044, "a cache may be shared"
+    file.chmod(0)
+    said = as_nobody(
+        "from belamy.data import mnist\nfrom belamy.errors import FileError\n"
+        f"import importlib, dataclasses\nm = importlib.import_module('belamy.data.mnist')\n"
+        f"m.MNIST = dataclasses.replace(m.MNIST, sha256={module.MNIST.sha256!r})\n"
+        "try: mnist(download=False)\nexcept FileError as error: print(error)",
+        BELAMY_CACHE=str(cache),
+    )
+    assert "lacks, or has damaged: train-images-idx3-ubyte. " in said
+
+
+def test_f41_two_that_download_at_once_both_get_the_whole_files(server, cache, monkeypatch):
+    use(monkeypatch, mirrors=[server.at("good")])
+    with ThreadPoolExecutor(4) as pool:
+        sets = list(pool.map(mnist, ["train"] * 4))
+    assert len({images.checksum for images in sets}) == 1
+    assert kept(cache) == sorted(FILES)
+
+
+def test_f42_a_mirror_that_sends_on_is_followed(server, cache, monkeypatch):
+    use(monkeypatch, mirrors=[server.at("sends")])
+    assert len(mnist("train")) == 5

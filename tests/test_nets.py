@@ -1,5 +1,6 @@
 """Networks: shapes, the study's architecture, initialisation, and errors."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -84,6 +85,9 @@ def test_a_fixed_variance_is_no_parameter():
     assert float(nets.SharedLogVariance(-2.0, learnt=False)()) == -2.0
 
 
+SMALL = nets.ConvEncoder(8, 2)
+
+
 @pytest.mark.parametrize(
     "call, words",
     [
@@ -94,11 +98,94 @@ def test_a_fixed_variance_is_no_parameter():
         (lambda: nets.Discriminator(64, normalise="some"), "'some'"),
         (lambda: nets.ConvEncoder(32, 2)(torch.rand(2, 1, 32, 32)), r"\(2, 1, 32, 32\).*\(B, 3, 32, 32\)"),
         (lambda: nets.ConvDecoder(32, 2)(torch.rand(2, 3)), r"\(2, 3\).*\(B, 2\)"),
+        (lambda: nets.ConvEncoder(32.0, 2), "size=32.0 must be a whole number"),
+        (lambda: nets.ConvEncoder(0, 2), "size=0"),
+        (lambda: nets.ConvEncoder(2, 2), "size=2 must be divisible by 4"),
+        (lambda: nets.ConvEncoder(32, 2, channels=0), "channels=0"),
+        (lambda: nets.ConvEncoder(32, 2, widths=()), r"widths=\(\) is empty"),
+        (lambda: nets.ConvEncoder(32, 2, widths=64), "widths=64 must be a sequence"),
+        (lambda: nets.ConvDecoder(32, 2, widths=(8, 0)), r"widths\[1\]=0 must be a whole number"),
+        (lambda: nets.ConvDecoder(32, 2, hidden=-1), "hidden=-1"),
+        (lambda: nets.ConvDecoder(32, 2.0), "latent_dim=2.0 must be a whole number"),
+        (lambda: nets.MLP(), "is empty"),
+        (lambda: nets.MLP(3), r"sizes=\(3,\): expected those of input and output"),
+        (lambda: nets.MLP(3, 0, 1), r"sizes\[1\]=0"),
+        (lambda: nets.MLPEncoder((), 2), r"shape=\(\) is empty"),
+        (lambda: nets.MLPEncoder((1, 8.0, 8), 2), r"shape\[1\]=8.0"),
+        (lambda: nets.SharedLogVariance(float("nan")), "start=nan must be a finite number"),
+        (lambda: nets.Generator(32.0), "size=32.0"),
+        (lambda: nets.Generator(4), "size=4 must be 8, 16"),
+        (lambda: nets.Generator(16, True), "latent_dim=True"),
+        (lambda: nets.Generator(16, width=0), "width=0"),
+        (lambda: nets.Discriminator(48), "size=48"),
+        (lambda: nets.Discriminator(16, layers=0), "layers=0"),
+        (lambda: nets.Discriminator(16, layers=5), r"size=16 must be divisible by 32 \(5 halvings\)"),
+        (lambda: nets.Discriminator(16, channels=-1), "channels=-1"),
+        (lambda: nets.Critic(16, width=1.5), "width=1.5"),
+        # F17, F20, F21
+        (lambda: SMALL(torch.zeros(2, 3, 8, 8, dtype=torch.uint8)), "got torch.uint8 .*: divide bytes by 255"),
+        (lambda: SMALL(torch.zeros(2, 3, 8, 8, dtype=torch.int64)), r"got torch.int64 for a net of torch.float32"),
+        (lambda: SMALL(torch.zeros(2, 3, 8, 8).double()), r"torch.float64 .*: x.to\(torch.float32\), or net"),
+        (lambda: SMALL(torch.zeros(3, 8, 8)), r"got shape \(3, 8, 8\); expected \(B, 3, 8, 8\)"),
+        (lambda: SMALL([0.5]), "got a list; expected"),
     ],
 )
 def test_what_does_not_fit_is_named(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+def everything(size=8, latent_dim=3, channels=1, width=4, classes=2):
+    """Every net of the room, each with an input of it."""
+    shape, labels = (channels, size, size), torch.arange(2)
+    x, z = torch.rand(2, *map(int, shape)), torch.randn(2, int(latent_dim))
+    return [
+        (nets.ConvEncoder(size, latent_dim, channels, (width, width)), (x,)),
+        (nets.ConvDecoder(size, latent_dim, channels, (width, width), width), (z,)),
+        (nets.MLPEncoder(shape, latent_dim, (width,)), (x,)),
+        (nets.MLPDecoder(shape, latent_dim, (width,)), (z,)),
+        (nets.Generator(size, latent_dim, channels, width, classes), (z, labels)),
+        (nets.Discriminator(size, channels, width, classes=classes), (x, labels)),
+        (nets.Critic(size, channels, width, layers=channels), (x,)),
+    ]
+
+
+def test_numpy_s_numbers_build_the_same_nets():
+    sizes = {"size": 8, "latent_dim": 3, "channels": 1, "width": 4, "classes": 2}
+    ours = everything(**{name: np.int64(value) for name, value in sizes.items()})
+    for (net, inputs), (plain, _) in zip(ours, everything(**sizes), strict=True):
+        assert {k: v.shape for k, v in net.state_dict().items()} == {
+            k: v.shape for k, v in plain.state_dict().items()
+        }
+        known = [getattr(net, name) for name in ("shape", "latent_dim", "classes") if hasattr(net, name)]
+        assert "int64" not in f"{net} {known}"
+        net(*inputs)
+    assert nets.SharedLogVariance(np.float32(-2))() == -2
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_nets_of_another_precision_compute_in_it(dtype):
+    for net, inputs in everything():
+        moved = [x.to(dtype) if x.is_floating_point() else x for x in inputs]
+        outputs = net.to(dtype)(*moved)
+        for output in outputs if isinstance(outputs, tuple) else (outputs,):
+            assert output.dtype == dtype and output.isfinite().all()
+            output.float().sum().backward(retain_graph=True)
+        assert all(weights.grad.dtype == dtype for weights in net.parameters())
+    assert nets.SharedLogVariance().to(dtype)().dtype == dtype
+
+
+def test_under_autocast_nets_take_either_precision():
+    for net, inputs in everything():
+        with torch.autocast("cpu", torch.bfloat16):
+            net(*inputs)
+            net(*(x.bfloat16() if x.is_floating_point() else x for x in inputs))
+
+
+def test_nets_run_in_inference_mode():
+    for net, inputs in everything():
+        with torch.inference_mode():
+            net(*inputs)
 
 
 def test_weights_behind_a_spectral_norm_are_a_function_of_seed_and_name_too():
@@ -183,6 +270,7 @@ JUDGE = nets.Discriminator(16, width=4, classes=3)
         (LABELLED, torch.zeros(3, dtype=torch.int64), r"\(3,\).*\(4,\)"),
         (LABELLED, torch.zeros(4, 3, dtype=torch.int64), r"\(4, 3\).*\(4,\)"),
         (nets.Generator(16, 5, width=4), torch.zeros(4, dtype=torch.int64), "without classes"),
+        (LABELLED, [0, 1, 2, 0], r"labels are a list; expected torch.int64 of shape \(4,\)"),
         (JUDGE, None, "classes=3"),
         (JUDGE, torch.tensor([0, 1, 3, 2]), "0 to 3; expected 0 to 2"),
         (nets.Discriminator(16, width=4), torch.zeros(4, dtype=torch.int64), "without classes"),

@@ -6,7 +6,7 @@ import math
 import pytest
 from conftest import ROOT
 
-from belamy import runs
+from belamy import sweep
 from tools.book import code_cells, read
 
 NOTEBOOKS = {path.stem: path for path in (ROOT / "chapters" / "runs").glob("*.ipynb")}
@@ -27,6 +27,11 @@ SMALL = {
 }
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the kernels, which inherit it
+
+
 def run(name, folder, **parameters):
     """Execute the notebook; return its executed copy and what it reported, if it reports."""
     output, result = folder / "executed.ipynb", folder / "result.json"
@@ -38,8 +43,8 @@ def run(name, folder, **parameters):
     )
     if "result =" in definitions:
         given["result"] = str(result)
-    runs.execute(NOTEBOOKS[name], output, given, threads=1)
-    return read(output), json.loads(result.read_text()) if result.exists() else {}
+    sweep.execute(NOTEBOOKS[name], output, given)
+    return read(output), json.loads(result.read_text(encoding="utf-8")) if result.exists() else {}
 
 
 def test_every_notebook_of_a_run_is_tried_here():

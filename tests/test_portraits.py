@@ -151,11 +151,24 @@ def test_sitters_differ_and_can_be_chosen_by_number():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"n": 0}, "n must be"),
-        ({"n": 2.5}, "n must be"),
-        ({"n": 2, "size": 8}, "size must be"),
-        ({"n": 2, "size": 512}, "size must be"),
-        ({"n": 2, "seed": -1}, "seed must be"),
+        ({"n": 0}, "n=0 must be a whole number of at least 1"),
+        ({"n": 2.5}, "n=2.5 must be"),
+        ({"n": True}, "n=True must be"),
+        ({"n": None}, "n=None must be"),
+        ({"n": "2"}, "n='2' must be"),
+        ({"n": [2]}, r"n=\[2\] must be"),
+        ({"n": 2, "size": 8}, "size=8 must be a whole number from 16 to 256"),
+        ({"n": 2, "size": 512}, "size=512 must be"),
+        ({"n": 2, "size": 64.0}, "size=64.0 must be"),
+        ({"n": 2, "size": None}, "size=None must be"),
+        ({"n": 2, "seed": -1}, "seed=-1 must be a whole number from 0 to"),
+        ({"n": 2, "seed": 2**63}, f"seed={2**63} must be"),
+        ({"n": 2, "seed": 0.0}, "seed=0.0 must be"),
+        ({"n": 2, "nuisance": None}, "nuisance must be"),
+        ({"n": 2, "nuisance": ["fixed"]}, "nuisance must be"),
+        ({"n": 2, "vary": None}, "vary must be"),
+        ({"n": 2, "vary": 3}, "vary must be"),
+        ({"n": 2, "vary": [0]}, "vary must be"),
         ({"n": 2, "nuisance": "none"}, "nuisance must be"),
         ({"n": 2, "vary": ("yaw", "nose")}, "nose"),
         ({"n": 2, "vary": "yaw"}, "vary must be"),
@@ -173,3 +186,39 @@ def test_bad_factors_and_sitters_are_named():
         paint(torch.zeros(2, D), nuisance="fixed", sitter=1)
     with pytest.raises(InputError, match="sitter"):
         paint(torch.zeros(2, D), nuisance="random", sitter=[1, 2, 3])
+    with pytest.raises(InputError, match="factors must be .* got list"):
+        paint([[0.0] * D])
+    nan, imaginary = torch.full((1, D), torch.nan), torch.zeros(1, D, dtype=torch.cfloat)
+    for rubbish in (torch.zeros(0, D), nan, imaginary):
+        with pytest.raises(InputError, match="factors must be one row or more of finite real numbers"):
+            paint(rubbish)
+    for sitter in (-1, 1.5, "2", True, [0, -1], [0, None], 10**12, [[0], [1]], object()):
+        with pytest.raises(InputError, match="sitter must be a number from 0, or 2 such"):
+            paint(torch.zeros(2, D), 16, nuisance="random", sitter=sitter)
+
+
+def test_numbers_may_be_numpys():
+    ours = portraits(2, 16, 3)
+    assert portraits(np.int64(2), np.int32(16), np.uint8(3)).checksum == ours.checksum
+    assert portraits(np.int64(2), np.int32(16), np.uint8(3)).name == ours.name
+    for sitters in (np.array([0, 1]), torch.tensor([0, 1]), range(2), [np.int64(0), 1]):
+        painted = paint(ours.factors, np.int64(16), nuisance="random", seed=np.int64(3), sitter=sitters)
+        assert ((255 * painted + 0.5).to(torch.uint8) == ours.images).all()
+    assert portraits(1, 16, 2**63 - 1).checksum != portraits(1, 16, 2**62).checksum
+
+
+def test_factors_stay_beside_their_pictures():
+    images = portraits(8, 16, 5)
+    part = images[torch.tensor([6, 1])]
+    assert torch.equal(part.factors, images.factors[[6, 1]]) and part.factor_names == FACTORS
+    painted = paint(part.factors, 16, nuisance="random", seed=5, sitter=[6, 1])
+    assert (painted - part.images / 255).abs().max() <= 0.5 / 255 + 1e-5
+
+
+@pytest.mark.parametrize(
+    ("nuisance", "mean", "spread"), [("random", 68.33708, 41.13227), ("fixed", 70.41353, 39.38116)]
+)
+def test_the_painter_paints_as_it_always_did(nuisance, mean, spread):
+    pixels = portraits(9, 48, 3, nuisance=nuisance).images.double()
+    assert pixels.mean().item() == pytest.approx(mean, abs=2e-3)  # a processor may round otherwise
+    assert pixels.std().item() == pytest.approx(spread, abs=2e-3)

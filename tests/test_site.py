@@ -108,7 +108,8 @@ def test_every_claim_of_every_chapter_stands_in_the_ledger(html):
 
 def test_a_visitor_notes_faults(browser, address, html):
     bad = html / "bad.html"
-    bad.write_text("<script>nowhere()</script><img src='http://other.invalid/x'><img src='none'>")
+    faults = "<script>nowhere()</script><img src='http://other.invalid/x'><img src='none'>"
+    bad.write_text(faults, encoding="utf-8")
     visitor = Visitor(browser, address)
     try:
         visitor("bad.html")
@@ -166,7 +167,7 @@ def test_formulas_are_typeset(visit, html, name):
 
 
 def slider_pages(html):
-    return [name for name in CHAPTERS if "belamy-sliders" in (html / name).read_text()]
+    return [name for name in CHAPTERS if "belamy-sliders" in (html / name).read_text(encoding="utf-8")]
 
 
 def test_some_page_has_sliders(html):
@@ -209,7 +210,7 @@ def test_tab_reaches_the_first_slider(visit, html):
 
 
 def test_the_blind_test_answers_guesses_and_keeps_count(visit, html):
-    (name,) = (name for name in CHAPTERS if 'class="belamy-blind"' in (html / name).read_text())
+    (name,) = (name for name in CHAPTERS if soup_of(html, name).select(".belamy-blind"))
     page = visit(name)
     blind = page.locator(".belamy-blind")
     told, buttons = blind.locator("[aria-live]"), blind.locator("button")

@@ -48,7 +48,7 @@ class Book:
             own = [node[key] for key in ("root", "file") if key in node]
             return own + [page for child in node.values() for page in walk(child)]
 
-        return walk(yaml.safe_load((self.root / "_toc.yml").read_text()))
+        return walk(yaml.safe_load((self.root / "_toc.yml").read_text(encoding="utf-8")))
 
     @cached_property
     def chapters(self) -> list[Path]:
@@ -113,10 +113,19 @@ def combined(digests: dict[str, str]) -> str:
     return digest(json.dumps(digests))
 
 
+def plain_bytes(path: Path) -> bytes:
+    """The file's content; that of text with the line ends of Unix, whatever a checkout made of them.
+
+    Binary is, as for git, what has a zero among its first bytes.
+    """
+    data = path.read_bytes()
+    return data if b"\0" in data[:8000] else data.replace(b"\r\n", b"\n")
+
+
 def tree_digest(
     folder: Path,
     without: Set[str] = frozenset(),
-    content: Callable[[Path], str | bytes] = Path.read_bytes,
+    content: Callable[[Path], str | bytes] = plain_bytes,
 ) -> str:
     """Digest of the names and contents of all files below `folder`, compiled ones aside.
 
@@ -137,14 +146,14 @@ def tree_digest(
 
 def code_in(path: Path) -> str | bytes:
     """Of a notebook the code, so that what it showed when it last ran changes nothing."""
-    return code_of(read(path)) if path.suffix == ".ipynb" else path.read_bytes()
+    return code_of(read(path)) if path.suffix == ".ipynb" else plain_bytes(path)
 
 
 def pinned_versions(root: Path) -> list[str]:
     """The lock's lines for the library's own dependencies: those that chapters compute with."""
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {re.match(r"[\w.-]+", line)[0].lower() for line in project["dependencies"]}
-    lock = (root / "requirements.lock").read_text().splitlines()
+    lock = (root / "requirements.lock").read_text(encoding="utf-8").splitlines()
     return [line for line in lock if line.partition("==")[0].lower() in names]
 
 
@@ -165,7 +174,7 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def code_of(notebook: NotebookNode) -> str:
-    return json.dumps([cell.source for cell in code_cells(notebook)])
+    return json.dumps([cell.source.replace("\r\n", "\n") for cell in code_cells(notebook)])
 
 
 def with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode:

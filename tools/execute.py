@@ -1,13 +1,20 @@
-"""Execute the chapters that the cache lacks, and write the outputs that the repository stores."""
+"""Execute the chapters that the cache lacks, and write the outputs that the repository stores.
+
+A band (an assertion of a chapter) that fails costs nobody a chapter: it is noted in the stamp, and the
+chapter goes on. An exception, a time-out or a dead kernel ends it, and nothing of it is kept.
+"""
 
 import argparse
+import json
 import os
 import platform
 import re
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +22,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from tools import bands
 from tools.book import Book, BookError, combined, read, write
 from tools.outputs import drop_widget_views, shrink_pictures
 
@@ -30,13 +38,14 @@ class Progress:
     def __init__(self, name: str, notebook: NotebookNode):
         self.name = name
         indices = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-        self.places = {index: f"cell {n}/{len(indices)}" for n, index in enumerate(indices, 1)}
-        self.place = "kernel"
+        self.numbers = {index: n for n, index in enumerate(indices, 1)}
+        self.cell, self.place = 0, "kernel"
 
     def started(self, cell: NotebookNode, cell_index: int) -> None:
-        if cell_index not in self.places:
+        if cell_index not in self.numbers:
             return
-        self.clock, self.place = time.perf_counter(), self.places[cell_index]
+        self.clock, self.cell = time.perf_counter(), self.numbers[cell_index]
+        self.place = f"cell {self.cell}/{len(self.numbers)}"
         lines = [line for line in cell.source.splitlines() if line and not line.startswith("#")]
         self.line = f"  {self.name}  {self.place}  {(lines or [''])[0]:<60.60}"
 
@@ -44,94 +53,181 @@ class Progress:
         print(f"{self.line} {time.perf_counter() - self.clock:6.1f} s", flush=True)
 
 
-class Execution:
-    """One chapter on its way through a kernel of its own."""
+class ChapterError(BookError):
+    """A chapter did not come to its end.
 
-    def __init__(self, book: Book, path: Path):
-        self.book, self.path, self.file = book, path, book.cache_file(path)
+    Attributes:
+        path: the chapter.
+        cell: number of the code cell that it ended in, from 1; 0 before the first.
+        reason: what the kernel said, without colours.
+    """
+
+    def __init__(self, path: Path, cell: int, place: str, reason: str):
+        super().__init__(f"{path.name}: {place} failed, nothing of this chapter was kept\n{reason}")
+        self.path, self.cell, self.reason = path, cell, reason
+
+
+class Execution:
+    """One chapter on its way through a kernel of its own, its bands watched.
+
+    Args:
+        book, path: which chapter.
+        arithmetic: environment variables that choose other kernels, for `tools.portability`.
+    """
+
+    def __init__(self, book: Book, path: Path, arithmetic: Mapping[str, str] = {}):  # noqa: B006
+        self.book, self.path, self.arithmetic = book, path, arithmetic
         self.notebook = read(path)
         self.progress = Progress(path.stem, self.notebook)
-        self.client = NotebookClient(
-            self.notebook,
-            timeout=CELL_TIMEOUT,
-            kernel_name="python3",
-            extra_arguments=["--log-level=CRITICAL"],
-            store_widget_state=False,
-            record_timing=False,
-            resources={"metadata": {"path": str(path.parent)}},
-            on_cell_start=self.progress.started,
-            on_cell_executed=self.progress.finished,
-        )
+        self.bands: list[bands.Band] = []
+        self.machine: dict[str, object] = {}
+        self.client: NotebookClient | None = None
 
-    def run(self) -> None:
+    def run(self) -> float:
+        """Execute the notebook in place and gather its bands; return the seconds that it took.
+
+        Raises:
+            ChapterError: an exception, a time-out or a dead kernel ended it.
+        """
+        environment = {**os.environ, **KERNEL_ENVIRONMENT, "BELAMY_PROFILE": self.book.profile}
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "bands.jsonl"
+            watch = f"__import__('runpy').run_path({bands.__file__!r})['watch']({str(log)!r})"
+            self.client = NotebookClient(
+                self.notebook,
+                timeout=CELL_TIMEOUT,
+                kernel_name="python3",
+                extra_arguments=["--log-level=CRITICAL", f"--IPKernelApp.exec_lines={watch}"],
+                store_widget_state=False,
+                record_timing=False,
+                resources={"metadata": {"path": str(self.path.parent)}},
+                on_cell_start=self.progress.started,
+                on_cell_executed=self.progress.finished,
+            )
+            clock = time.perf_counter()
+            try:
+                self.client.execute(env={**environment, **self.arithmetic})
+            except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+                reason = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+                raise ChapterError(self.path, self.progress.cell, self.progress.place, reason) from error
+            finally:
+                self.bands, self.machine = bands.read_log(log)
+        return time.perf_counter() - clock
+
+    def run_and_cache(self) -> None:
         """Execute, stamp, cache.
 
         Raises:
-            BookError: a cell failed; nothing of this chapter is cached.
+            ChapterError: as above; nothing of this chapter is cached.
         """
-        environment = {**os.environ, **KERNEL_ENVIRONMENT, "BELAMY_PROFILE": self.book.profile}
-        clock = time.perf_counter()
-        try:
-            self.client.execute(env=environment)
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            where = f"{self.path.name}: {self.progress.place} failed"
-            trace = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-            raise BookError(f"{where}, nothing of this chapter was kept\n{trace}") from error
-        seconds = time.perf_counter() - clock
+        seconds = self.run()
+        self.keep_bands("as it is", combined(self.book.digests(self.notebook)), seconds)
         drop_widget_views(self.notebook)
         shrink_pictures(self.notebook)
         self.notebook.metadata["belamy"] = self.stamp(seconds)
-        write(self.notebook, self.file)
-        print(f"  {self.path.stem}  done in {seconds:.0f} s", flush=True)
+        write(self.notebook, self.book.cache_file(self.path))
+        failed = sum(not band.passed for band in self.bands)
+        told = f", {failed} of {len(self.bands)} bands failed" if failed else ""
+        print(f"  {self.path.stem}  done in {seconds:.0f} s{told}", flush=True)
+
+    def keep_bands(self, setting: str, digest: str, seconds: float, error: str = "") -> None:
+        """Write down what `tools.portability` tells of this execution."""
+        found = {
+            "digest": digest,
+            "seconds": round(seconds),
+            "machine": self.machine,
+            "error": error,
+            "bands": [asdict(band) for band in self.bands],
+        }
+        file = bands_file(self.book, self.path, setting)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
     def stamp(self, seconds: float) -> dict[str, object]:
-        """What the outputs were made from, with what, and how long it took."""
+        """What the outputs were made from, with what, how long it took, and which bands failed."""
         digests = self.book.digests(self.notebook)
         versions = {name: version(name) for name in STAMPED_VERSIONS}
+        failed = [{"cell": band.cell, "told": band.told()} for band in self.bands if not band.passed]
         return {
             "hash": combined(digests),
             **digests,
             "seconds": round(seconds),
             "versions": {"python": platform.python_version(), **versions},
+            "machine": {"processor": platform.machine(), **self.machine},
+            **({"failed": failed} if failed else {}),
         }
 
     def kill(self) -> None:
         """End the kernel at once; `run` then raises in its thread."""
-        if self.client.km is not None and self.client.km.provisioner is not None:
+        if self.client and self.client.km is not None and self.client.km.provisioner is not None:
             self.client.km.provisioner.process.kill()
 
 
-def execute(book: Book, force: bool = False) -> None:
+def bands_file(book: Book, path: Path, setting: str) -> Path:
+    """Where the bands of a chapter's last execution under a setting are kept."""
+    return book.root / ".cache" / "portability" / f"{path.stem}-{setting.replace(' ', '-')}.json"
+
+
+def execute(book: Book, force: bool = False) -> list[ChapterError]:
     """Execute the chapters that the cache lacks (with `force` all), two kernels at a time.
 
+    Returns:
+        Why chapters did not come to their end. The others are executed and cached.
+
     Raises:
-        BookError: a chapter failed. The others are executed and cached all the same.
         KeyboardInterrupt: finished chapters are cached.
     """
     todo = [path for path in book.chapters if force or not book.cache_file(path).exists()]
     print(f"Chapters: {len(book.chapters)}, to execute: {len(todo)}", flush=True)
     executions = [Execution(book, path) for path in todo]
-    with ThreadPoolExecutor(KERNELS) as pool:
-        runs = [pool.submit(execution.run) for execution in executions]
+    outcomes = run_all(executions, [execution.run_and_cache for execution in executions], KERNELS)
+    unexpected = [error for error in outcomes if error and not isinstance(error, ChapterError)]
+    if unexpected:
+        raise unexpected[0]
+    return [error for error in outcomes if error]
+
+
+def run_all(
+    executions: list[Execution], calls: list[Callable[[], None]], kernels: int
+) -> list[BaseException | None]:
+    """Make the calls, several kernels at a time; return what each raised. Ctrl-C ends all kernels."""
+    with ThreadPoolExecutor(kernels) as pool:
+        runs = [pool.submit(call) for call in calls]
         try:
-            errors = [run.exception() for run in runs]
+            return [run.exception() for run in runs]
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             for execution in executions:
                 execution.kill()
             raise
-    failures = [error for error in errors if error is not None]
-    if failures:
-        raise BookError("\n\n".join(str(error) for error in failures))
 
 
 def write_outputs(book: Book, force: bool = False) -> None:
-    """Bring the outputs stored in the chapters up to date."""
-    execute(book, force)
+    """Bring the outputs stored in the chapters up to date.
+
+    Raises:
+        BookError: a chapter did not come to its end, or a band failed: its outputs stay what they
+            were. All others are written.
+    """
+    errors = execute(book, force)
+    lost = {error.path for error in errors}
+    told = [str(error) for error in errors]
     for path in book.chapters:
-        if force or book.staleness(path):
-            write(book.executed(path), path)
+        if path in lost:
+            continue
+        executed = book.executed(path)
+        if failed := executed.metadata["belamy"].get("failed"):
+            told.append("\n".join([f"{path.name}: bands failed, outputs not written", *tell(failed)]))
+        elif force or book.staleness(path):
+            write(executed, path)
             print(f"  {path.relative_to(book.root)}  outputs written", flush=True)
+    if told:
+        raise BookError("\n\n".join(told))
+
+
+def tell(failed: list[dict[str, object]]) -> list[str]:
+    """A line for each band of a stamp that failed."""
+    return [f"  cell {band['cell']}: {band['told']}" for band in failed]
 
 
 def main() -> None:

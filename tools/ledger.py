@@ -22,27 +22,32 @@ def fill(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> None:
     """
     if PAGE not in book.entries:
         return
-    found = [take_claims(path, notebook) for path, notebook in chapters.items()]
-    rows, verdicts = [row for part in found for row in part["claims"]], found[0]["verdicts"]
+    found = {path: take_claims(path, notebook) for path, notebook in chapters.items()}
+    parts = [part for part in found.values() if part]
+    rows, verdicts = [row for part in parts for row in part["claims"]], parts[0]["verdicts"] if parts else []
+    missing = [f"The claims of `{path.stem}` are missing: it did not run here." for path in found if not found[path]]
     for page, place, text in (
-        (f"{PAGE}.md", TABLES, tables(rows, verdicts)),
+        (f"{PAGE}.md", TABLES, "\n\n".join([tables(rows, verdicts), *missing])),
         (f"{book.entries[0]}.md", COUNT, count(rows, verdicts)),
     ):
-        written = (source / page).read_text()
+        written = (source / page).read_text(encoding="utf-8")
         if place not in written:
             raise BookError(f"{page} has no line {place!r}, where the claims belong")
-        (source / page).write_text(written.replace(place, text))
+        (source / page).write_text(written.replace(place, text), encoding="utf-8")
 
 
-def take_claims(path: Path, notebook: NotebookNode) -> dict[str, list]:
+def take_claims(path: Path, notebook: NotebookNode) -> dict[str, list] | None:
     """The claims that a chapter displayed, and the verdicts that there are.
 
     Jupyter Book does not know such an output: the notebook keeps the table that stands beside it.
+    A chapter that did not run to its end may have none.
     """
     for cell in code_cells(notebook):
         for output in cell.outputs:
             if MIME in output.get("data", {}):
                 return output.data.pop(MIME)
+    if notebook.metadata.get("incomplete"):
+        return None
     raise BookError(
         f"{path.name} shows no claims: display `Claims([...])` of belamy.claims under "
         "'What the sources say, what we found'"

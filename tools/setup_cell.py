@@ -44,7 +44,7 @@ if importlib.util.find_spec("belamy") is None:  # in Colab, which has all that b
 
 def setup_source(root: Path) -> str:
     """The cell's code: an installation where `_config.yml` names a repository, else a note."""
-    repository = yaml.safe_load((root / "_config.yml").read_text())["repository"]
+    repository = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
     return (HOSTED.format(**repository) if repository["url"] else LOCAL).rstrip("\n")
 
 

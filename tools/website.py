@@ -1,4 +1,8 @@
-"""Build the site: executed chapters and text pages in, checked HTML with nothing external out."""
+"""Build the site: executed chapters and text pages in, checked HTML with nothing external out.
+
+`make book` gives a reader a site in any case. A chapter in which a band fails, or that does not come
+to its end, says so at its top and at the place, and the command ends with a list and a status of 1.
+"""
 
 import argparse
 import ast
@@ -16,8 +20,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tools.book import Book, BookError, digest, read, refuse_stale, tree_digest
-from tools.execute import STAMPED_VERSIONS, execute, run_or_exit
+from tools.book import Book, BookError, code_cells, digest, read, refuse_stale, tree_digest
+from tools.execute import STAMPED_VERSIONS, ChapterError, execute, run_or_exit, tell
 from tools.ledger import fill as fill_ledger
 from tools.polish import polish
 
@@ -26,8 +30,12 @@ JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 MATHJAX_PARTS = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")
 
 
-def build(book: Book, chapters: dict[Path, NotebookNode], out: Path) -> Path:
+def build(book: Book, chapters: dict[Path, NotebookNode], out: Path, strict: bool = True) -> Path:
     """Build `out`/html from executed chapters; do nothing if all is as the last build left it.
+
+    Args:
+        strict: a warning is an error. Not so where a chapter differs from what the book says of it:
+            a figure that the text speaks of may be missing.
 
     Returns:
         The page to open.
@@ -40,17 +48,17 @@ def build(book: Book, chapters: dict[Path, NotebookNode], out: Path) -> Path:
     assemble(book, chapters, source)
     inputs = digest("".join(tree_digest(book.root / part) for part in ("lib/belamy", "tools")))
     state = {"source": tree_digest(source), "inputs": inputs, "html": tree_digest(html)}
-    if record.exists() and json.loads(record.read_text()) == state:
+    if record.exists() and json.loads(record.read_text(encoding="utf-8")) == state:
         print("Site: nothing has changed since it was built", flush=True)
         return html / "index.html"
     clock = time.perf_counter()
     print(f"Site: building {len(book.entries)} pages", flush=True)
-    fresh = run_jupyter_book(source, out / "work")
+    fresh = run_jupyter_book(source, out / "work", strict)
     polish(fresh)
     require_pages(book, fresh)
     shutil.rmtree(html, ignore_errors=True)
     shutil.move(fresh, html)
-    record.write_text(json.dumps({**state, "html": tree_digest(html)}))
+    record.write_text(json.dumps({**state, "html": tree_digest(html)}), encoding="utf-8")
     print(f"Site: built in {time.perf_counter() - clock:.0f} s", flush=True)
     return html / "index.html"
 
@@ -89,19 +97,34 @@ def assemble(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> No
 
 def with_stamp(notebook: NotebookNode) -> NotebookNode:
     """The notebook with its measured time under the title and what it ran with at the end."""
-    stamp = notebook.metadata["belamy"]
+    stamp = notebook.metadata.get("belamy")
+    if stamp is None:  # never executed, and shown with a notice instead
+        return notebook
     versions = stamp["versions"]
     ran = [f"Python {versions['python']}"]
     ran += [f"{name} {versions[name]}" for name in STAMPED_VERSIONS]
     time_line = f"Measured time: {minutes(stamp['seconds'])}, profile `{stamp['profile']}`."
-    end_line = f"Ran with {', '.join(ran)}; profile `{stamp['profile']}`{seed_of(notebook)}."
+    end_line = f"Ran with {', '.join(ran)}{machine_of(stamp)}; profile `{stamp['profile']}`{seed_of(notebook)}."
+    put_under_title(notebook, stamp_block(time_line))
+    notebook.cells.append(nbformat.v4.new_markdown_cell(stamp_block(end_line), id="belamy-stamp"))
+    return notebook
+
+
+def put_under_title(notebook: NotebookNode, block: str) -> None:
     first = notebook.cells[0]
     title, _, rest = first.source.partition("\n")
     if first.cell_type != "markdown" or not title.startswith("# "):
         raise BookError(f"A chapter's first cell must begin with its title, '# …': {title!r}")
-    first.source = f"{title}\n\n{stamp_block(time_line)}\n{rest}"
-    notebook.cells.append(nbformat.v4.new_markdown_cell(stamp_block(end_line), id="belamy-stamp"))
-    return notebook
+    first.source = f"{title}\n\n{block}\n{rest}"
+
+
+def machine_of(stamp: dict) -> str:
+    """', on x86_64 with AVX512, 1 thread': the arithmetic that made the numbers."""
+    machine = stamp.get("machine", {})
+    if "instructions" not in machine:  # a chapter without torch
+        return ""
+    threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
+    return f", on {machine['processor']} with {machine['instructions']}, {threads}"
 
 
 def stamp_block(line: str) -> str:
@@ -134,14 +157,14 @@ def copy_mathjax(target: Path) -> None:
         copy(mathjax / part, target / part)
 
 
-def run_jupyter_book(source: Path, work: Path) -> Path:
-    """Build `source` from scratch, warnings being errors; return the folder of HTML.
+def run_jupyter_book(source: Path, work: Path, strict: bool) -> Path:
+    """Build `source` from scratch, warnings being errors if `strict`; return the folder of HTML.
 
     From scratch, since a second, incremental build forgets the warnings of the first.
     """
     shutil.rmtree(work, ignore_errors=True)
     command = [sys.executable, "-c", JUPYTER_BOOK, "build", source, "--path-output", work]
-    options = ["--all", "--warningiserror", "--nitpick", "--keep-going", "--quiet"]
+    options = ["--all", "--nitpick", "--keep-going", "--quiet", *(["--warningiserror"] if strict else [])]
     environment = {**os.environ, "NO_COLOR": "1"}
     done = subprocess.run([*command, *options], env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -155,10 +178,82 @@ def run_jupyter_book(source: Path, work: Path) -> Path:
 
 
 def build_executed(book: Book) -> Path:
-    """Execute what the cache lacks, then build _build/html from the cache."""
-    execute(book)
-    chapters = {path: book.executed(path) for path in book.chapters}
-    return build(book, chapters, book.root / "_build")
+    """Execute what the cache lacks, then build _build/html from the cache.
+
+    Raises:
+        BookError: the site is built, but some chapters differ from what the book says of them.
+    """
+    errors = {error.path: error for error in execute(book)}
+    chapters: dict[Path, NotebookNode] = {}
+    told: list[str] = []
+    for path in book.chapters:
+        if path in errors:
+            chapters[path] = with_error(read(path), errors[path], book.staleness(path))
+            told.append(str(errors[path]))
+            continue
+        chapters[path] = book.executed(path)
+        if failed := chapters[path].metadata["belamy"].get("failed"):
+            chapters[path] = with_failed_bands(chapters[path], read(path), failed)
+            told.append("\n".join([f"{path.name}: the book's own checks failed here", *tell(failed)]))
+    page = build(book, chapters, book.root / "_build", strict=not told)
+    if told:
+        raise BookError(
+            "\n\n".join(told) + f"\n\nThe site is built all the same, and says so on these pages: {page}"
+        )
+    return page
+
+
+def with_failed_bands(notebook: NotebookNode, stored: NotebookNode, failed: list[dict]) -> NotebookNode:
+    """The executed notebook with a notice at its top and at every band that failed.
+
+    At the place stands what the cell showed when its outputs were stored with the book.
+    """
+    count = "A check" if len(failed) == 1 else f"{len(failed)} checks"
+    title = "On this machine the numbers differ"
+    text = f"{count} of this chapter did not hold when it was executed here: the text below was written where "
+    text += f"{'it' if len(failed) == 1 else 'they'} did. Each place is marked."
+    was = dict(zip((cell.id for cell in code_cells(notebook)), code_cells(stored), strict=True))
+    here = {cell.execution_count: cell for cell in code_cells(notebook)}
+    for number in dict.fromkeys(band["cell"] for band in failed):
+        cell = here[number]
+        lines = [f"- {in_code(band['told'])}" for band in failed if band["cell"] == number]
+        shown = "\n".join(
+            output.get("text") or output.get("data", {}).get("text/plain", "") for output in was[cell.id].outputs
+        ).strip()
+        if shown:
+            lines += ["", "Stored with the book, the cell above shows:", "", "````text", shown, "````"]
+        put_after(notebook, cell, warning("This check did not hold here", "\n".join(lines)))
+    put_under_title(notebook, warning(title, text))
+    return notebook
+
+
+def with_error(stored: NotebookNode, error: ChapterError, changed: list[str]) -> NotebookNode:
+    """The notebook as stored, with a notice at its top and where its execution ended here."""
+    last = error.reason.strip().splitlines()[-1]
+    where = f"in code cell {error.cell}" if error.cell else "before its first cell"
+    text = f"Its execution ended {where}: {in_code(last)}. All outputs on this page are those stored with the book"
+    if changed:
+        text += f"; since they were made, there changed: {', '.join(changed)}"
+    if error.cell:
+        cell = code_cells(stored)[error.cell - 1]
+        put_after(stored, cell, warning("The execution ended here", in_code(last)))
+    put_under_title(stored, warning("This chapter did not run to its end on this machine", f"{text}."))
+    stored.metadata["incomplete"] = True
+    return stored
+
+
+def warning(title: str, text: str) -> str:
+    return f":::::{{admonition}} {title}\n:class: warning belamy-differs\n\n{text}\n:::::\n"
+
+
+def in_code(text: str) -> str:
+    """Text as Markdown code on one line, whatever is in it."""
+    return f"`` {' '.join(text.split())} ``"
+
+
+def put_after(notebook: NotebookNode, cell: NotebookNode, block: str) -> None:
+    new = nbformat.v4.new_markdown_cell(block, id=f"differs-{len(notebook.cells)}")
+    notebook.cells.insert(notebook.cells.index(cell) + 1, new)
 
 
 def build_stored(book: Book) -> Path:

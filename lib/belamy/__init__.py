@@ -41,7 +41,7 @@ def setup(profile: str = "auto", seed: int = 0) -> str:
     if profile not in PROFILES:
         raise InputError(f"profile={profile!r} is not one of 'auto', {PROFILES}")
     if profile == "cpu":
-        torch.set_num_threads(1)
+        torch.set_num_threads(int(os.environ.get("BELAMY_THREADS", "1")))
     torch.manual_seed(seed)  # what nets are built with; all else draws by (seed, purpose)
     # torch.func still uses torch.jit inside and warns its users about it.
     warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)

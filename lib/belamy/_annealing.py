@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from belamy._checks import check_finite, real_number, whole_number
 from belamy.errors import InputError
+from belamy.game.device import double, float64_device
 from belamy.randomness import Noise
 
 LogLikelihood = Callable[[Tensor, Tensor], Tensor]
@@ -38,11 +40,16 @@ class Target:
         latent_dim: int | None,
         chunk: int,
     ) -> None:
-        check_images("images", images)
-        self.log_likelihood, self.images = log_likelihood, images.detach()
-        self.chunk = whole("chunk", chunk)
+        check_finite("images", images, "dequantise(images)")
+        # Contiguous, since many nets start with x.view(len(x), -1).
+        self.log_likelihood, self.images = log_likelihood, images.detach().contiguous()
+        if self.images.is_inference():  # autograd may not keep such a tensor for a gradient
+            self.images = self.images.clone()
+        self.chunk = whole_number("chunk", chunk, 1)
         self.posterior = None if encoder is None else self._encode(encoder)
-        size = self.posterior[0].shape[1] if self.posterior else whole("latent_dim", latent_dim)
+        if latent_dim is not None or self.posterior is None:
+            latent_dim = whole_number("latent_dim", latent_dim, 1)
+        size = self.posterior[0].shape[1] if self.posterior else latent_dim
         if latent_dim not in (None, size):
             raise InputError(f"latent_dim={latent_dim!r}, but the encoder's q is {size}: pass {size}")
         self.shape = (len(images), size)
@@ -58,11 +65,12 @@ class Target:
         values: list[Tensor] = []
         gradients: list[Tensor] = []
         for part, rows in self._parts(u):
-            with torch.enable_grad():
+            with torch.enable_grad():  # wherever the caller stands
                 value = self._pairs(part.requires_grad_(), rows)
-            if not value.requires_grad:
+                total = value.sum()
+            if not total.requires_grad:
                 raise InputError("the log-likelihood has no gradient in z: compute it without no_grad")
-            gradients += torch.autograd.grad(value.sum(), part)
+            gradients += torch.autograd.grad(total, part)
             values.append(value.detach())
         return u, torch.cat(values).view(u.shape[:2]), torch.cat(gradients).view(u.shape)
 
@@ -74,7 +82,7 @@ class Target:
         return ((z.detach().to(mean) - mean) * torch.exp(-0.5 * log_variance)).to(self.images)
 
     def _parts(self, u: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        rows = torch.arange(u.shape[1], device=u.device).repeat(u.shape[0])
+        rows = torch.arange(u.shape[1], device=float64_device(u.device)).repeat(u.shape[0])
         return zip(u.flatten(0, 1).split(self.chunk), rows.split(self.chunk))
 
     def _pairs(self, u: Tensor, rows: Tensor) -> Tensor:
@@ -82,8 +90,8 @@ class Target:
         if self.posterior is None:
             return self._score(rows, u)
         mean, log_variance = (values[rows] for values in self.posterior)
-        z = mean + torch.exp(0.5 * log_variance) * u
-        correction = 0.5 * (u.double().square() - z.square() + log_variance).sum(1)
+        z = mean + torch.exp(0.5 * log_variance) * double(u)
+        correction = 0.5 * (double(u).square() - z.square() + log_variance).sum(1)
         return self._score(rows, z.to(u)) + correction
 
     def _score(self, rows: Tensor, z: Tensor) -> Tensor:
@@ -93,12 +101,12 @@ class Target:
                 f"the log-likelihood of {len(z)} pairs has shape {tuple(value.shape)}; expected "
                 f"({len(z)},), a sum over the dimensions of each image"
             )
-        return value.double()
+        return double(value)
 
     @torch.no_grad()
     def _encode(self, encoder: Encoder) -> tuple[Tensor, Tensor]:
         parts = [encoder(part) for part in self.images.split(self.chunk)]
-        mean, log_variance = (torch.cat(values).double() for values in zip(*parts))
+        mean, log_variance = (double(torch.cat(values)) for values in zip(*parts))
         if mean.ndim != 2 or mean.shape != log_variance.shape or len(mean) != len(self.images):
             raise InputError(
                 f"the encoder gives shapes {tuple(mean.shape)} and {tuple(log_variance.shape)} for "
@@ -109,7 +117,7 @@ class Target:
     def _check_independence(self) -> None:
         """Refuse what depends on the rest of its batch, as batch normalisation in training does."""
         u = torch.arange(2.0).to(self.images)[:, None].expand(2, self.shape[1])
-        row = torch.zeros(2, dtype=torch.int64, device=u.device)
+        row = torch.zeros(2, dtype=torch.int64, device=float64_device(u.device))
         with torch.no_grad():
             first, again = (check_numbers(self._pairs(pair, row)[0]) for pair in (u, u[[0, 0]]))
         if (first - again).abs() > 1e-3 * (1 + first.abs()):
@@ -133,8 +141,8 @@ class Annealing:
 
     def __post_init__(self) -> None:
         for name in ("steps", "chains", "leapfrog"):
-            whole(name, getattr(self, name))
-        positive("sharpness", self.sharpness)
+            setattr(self, name, whole_number(name, getattr(self, name), 1))
+        self.sharpness = real_number("sharpness", self.sharpness, least=1e-6, most=100)
         self.noise = Noise(self.target.images.device)
         self.hidden = not self.progress or "TQDM_DISABLE" in os.environ
         self.ladder = self._temperatures(PILOT_STEPS)[1:]
@@ -154,10 +162,13 @@ class Annealing:
         log_weight = torch.zeros_like(check_numbers(state[1]))
         pairs = list(itertools.pairwise(temperatures))
         for t, (last, beta) in enumerate(self._bar(name, pairs)):
-            log_weight += (beta - last) * state[1]
+            if beta != last:  # far out on the sigmoid they may coincide, and 0 times -infinity is NaN
+                log_weight += (beta - last) * state[1]
             if t < self.steps - 1:
                 self.noise.at(self.seed, name, t + 1)
                 state, _ = self._move(state, beta, self._size(beta))
+        rising = temperatures[0] < temperatures[-1]
+        check_numbers(log_weight if rising else -log_weight, "on the chains' way")
         return log_weight.logsumexp(0) - math.log(self.chains)
 
     def _pilot(self) -> Tensor:
@@ -185,10 +196,11 @@ class Annealing:
             momentum = momentum + last * step * (beta * slope - u)
         after = beta * value - _energy(u) - _energy(momentum)
         acceptance = (after - before).exp().clamp(max=1).nan_to_num(0.0)  # NaN where it diverged
-        accepted = self.noise.uniform(*value.shape) < acceptance
+        accepted = self.noise.uniform(*value.shape).to(acceptance.device) < acceptance
         value = torch.where(accepted, value, state[1])
-        u = torch.where(accepted[..., None], u, state[0])
-        slope = torch.where(accepted[..., None], slope, state[2])
+        accepted = accepted[..., None].to(u.device)
+        u = torch.where(accepted, u, state[0])
+        slope = torch.where(accepted, slope, state[2])
         return (u, value, slope), acceptance
 
     def _temperatures(self, steps: int) -> list[float]:
@@ -210,36 +222,18 @@ class Annealing:
 
 
 def _energy(v: Tensor) -> Tensor:
-    return 0.5 * v.square().sum(-1, dtype=torch.float64)
+    return 0.5 * double(v.square()).sum(-1)
 
 
-def check_numbers(values: Tensor) -> Tensor:
+def check_numbers(values: Tensor, where: str = "at the first latents") -> Tensor:
+    """Log-weights as they are; -infinity, the logarithm of no likelihood at all, is one.
+
+    Raises:
+        InputError: one is NaN or +infinity.
+    """
     if values.isnan().any() or values.isposinf().any():
         raise InputError(
-            "the log-likelihood is NaN or infinite at the first latents: look for NaN in the decoder's "
-            "weights and output, and for a log-variance of the encoder that overflows"
+            f"the log-likelihood is NaN or infinite {where}: look for NaN in the decoder's weights and "
+            "output, and for a log-variance of the encoder that overflows"
         )
     return values
-
-
-def check_images(name: str, images: Tensor) -> None:
-    if not isinstance(images, Tensor) or not images.is_floating_point():
-        kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
-        raise InputError(f"{name} are {kind}; expected a floating point tensor: dequantise(images)")
-    if images.ndim < 2 or images.numel() == 0:
-        raise InputError(f"{name} of shape {tuple(images.shape)}; expected (N, ...), not empty")
-    if not (finite := images.isfinite().flatten(1).all(1)).all():
-        row = int((~finite).nonzero()[0, 0])
-        raise InputError(f"{name}[{row}] holds NaN or infinity: remove or repair it")
-
-
-def whole(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name}={value!r} must be a whole number of at least 1")
-    return value
-
-
-def positive(name: str, value: float) -> float:
-    if not 0 < value < math.inf:
-        raise InputError(f"{name}={value!r} must be positive and finite")
-    return float(value)

@@ -48,7 +48,7 @@ def real_number(
 
 
 def check_images(name: str, images: Tensor) -> None:
-    """Refuse what is not (N, C, H, W), uint8, or floating point in [0, 1].
+    """Refuse what is not (N, C, H, W), uint8, or floating point in [0, 1] up to rounding.
 
     Raises:
         InputError: another shape or type, no image at all, values outside [0, 1] or NaN.
@@ -60,9 +60,30 @@ def check_images(name: str, images: Tensor) -> None:
         return
     if not images.is_floating_point():
         raise InputError(f"{name} is {images.dtype}; expected torch.uint8 or floating point in [0, 1]")
-    low, high = images.min().item(), images.max().item()
-    if not (0 <= low and high <= 1):  # false for NaN, too
-        raise InputError(f"{name} lie in [{low:.4g}, {high:.4g}]; expected [0, 1]")
+    low, high = (value.item() for value in images.aminmax())
+    slack = max(1e-5, torch.finfo(images.dtype).eps)  # an interpolation may round across the border
+    if not (-slack <= low and high <= 1 + slack):  # false for NaN, too
+        found = f"{name} lie in [{low:.4g}, {high:.4g}]; expected [0, 1]"
+        if not low <= high:
+            bad = images.isnan().flatten(1).any(1).nonzero()[0, 0]
+            raise InputError(f"{found}: {name}[{bad}] holds NaN, remove or repair it")
+        raise InputError(f"{found}: (x + 1) / 2 or x / 255 leads there, .clamp(0, 1) cuts off the rest")
+
+
+def check_finite(name: str, values: Tensor, advice: str) -> None:
+    """Refuse what is not floating point (N, ...), a row an example, and finite.
+
+    Raises:
+        InputError: another type or shape, no row at all, or one that holds NaN or infinity.
+    """
+    if not isinstance(values, Tensor) or not values.is_floating_point():
+        kind = values.dtype if isinstance(values, Tensor) else type(values).__name__
+        raise InputError(f"{name} are {kind}; expected a floating point tensor: {advice}")
+    if values.ndim < 2 or values.numel() == 0:
+        raise InputError(f"{name} of shape {tuple(values.shape)}; expected (N, ...), not empty")
+    if not (finite := values.isfinite().flatten(1).all(1)).all():
+        row = int((~finite).nonzero()[0, 0])
+        raise InputError(f"{name}[{row}] holds NaN or infinity: remove or repair it")
 
 
 def unit(images: Tensor) -> Tensor:

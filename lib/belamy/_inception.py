@@ -10,6 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.models import inception as blocks
 
+from belamy.errors import InputError
+from belamy.game.device import double
+
 SIDE = 299
 
 
@@ -55,6 +58,8 @@ class Inception(blocks.Inception3):
         self.Mixed_7c = _Last(2048)
 
     def forward(self, images: Tensor) -> Tensor:
+        if images.ndim != 4 or images.shape[1] not in (1, 3):
+            raise InputError(f"images of shape {tuple(images.shape)}; expected (B, 1 or 3, H, W)")
         x = resize(images.expand(-1, 3, -1, -1)) * (255 / 128) - 1
         *layers, _classifier = self.children()  # torchvision registers them in their order
         for layer in layers:
@@ -65,7 +70,7 @@ class Inception(blocks.Inception3):
     def probabilities(self, features: Tensor) -> Tensor:
         """Of the 1008 classes, from features (N, 2048): (N, 1008), float64, without the bias."""
         scores = features.to(self.fc.weight) @ self.fc.weight.mT
-        return scores.double().softmax(1)
+        return double(scores).softmax(1)
 
 
 def resize(images: Tensor) -> Tensor:

@@ -1,17 +1,20 @@
 """Claims of the book's sources, and what became of them.
 
-A chapter displays its claims as a ``Claims`` table. The table carries its rows as JSON, too, and from the
-executed chapters the book's builder gathers the page of all claims: nothing on it is typed.
+A chapter displays its claims as a ``Claims`` table. The table carries its rows as JSON, too, and from
+the executed chapters the book's builder gathers the page of all claims: nothing on it is typed.
 """
+
+from __future__ import annotations
 
 import html
 from collections.abc import Iterable
 from dataclasses import asdict, astuple, dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from belamy.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MIME = "application/vnd.belamy.claims+json"
 VERDICTS = ("reproduced", "reproduced in part", "not reproduced", "undecided", "not testable")
@@ -43,13 +46,20 @@ class Claims:
         rows: tuples of the five parts of a ``Claim``, in its order.
 
     Raises:
-        InputError: no rows, an empty part, or a verdict that does not begin with one of ``VERDICTS``.
+        InputError: no rows, one without five parts, an empty part, or a verdict that does not begin
+            with one of ``VERDICTS``.
     """
 
     def __init__(self, rows: Iterable[tuple[str, str, str, str, str]]) -> None:
-        self.rows = [Claim(*row) for row in rows]
-        if not self.rows:
+        given = list(rows) if isinstance(rows, Iterable) else []
+        if not given:
             raise InputError("Claims of no rows: give (source, claim, measured, verdict, at) for each")
+        for row in given:
+            if not isinstance(row, tuple | list) or len(row) != 5:
+                raise InputError(
+                    f"{row!r} is no row of claims: give (source, claim, measured, verdict, at)"
+                )
+        self.rows = [Claim(*row) for row in given]
         for row in self.rows:
             if not all(isinstance(part, str) and part.strip() for part in astuple(row)):
                 raise InputError(f"{row} has a part that is empty or no text")
@@ -58,6 +68,8 @@ class Claims:
 
     def frame(self) -> pd.DataFrame:
         """The rows as they are shown."""
+        import pandas as pd
+
         columns = ["source", "claim", "measured here", "verdict", "experiment"]
         return pd.DataFrame([astuple(row) for row in self.rows], columns=columns)
 

@@ -7,11 +7,11 @@ Wasserstein distance has the unit of x. Sources: Lin 1991 (JSD); Wang, Kulkarni 
 (nearest neighbours); Arjovsky et al. 2017 (how the four differ where supports do not meet).
 """
 
+import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial import KDTree
 from torch import Tensor
 
+from belamy._checks import real_number, whole_number
 from belamy.errors import InputError
 
 MASS_TOLERANCE = 1e-2
@@ -86,9 +86,8 @@ def histogram(x: Tensor, edges: Tensor) -> Tensor:
             f"{int(outside)} of {len(x)} samples lie outside [{edges[0]:.4g}, {edges[-1]:.4g}]; "
             f"they reach from {x.min():.4g} to {x.max():.4g}: widen the edges, or drop them"
         )
-    cells = len(edges) - 1
-    index = torch.searchsorted(edges, x, right=True).sub(1).clamp_(max=cells - 1)
-    return torch.bincount(index, minlength=cells).to(edges) / (len(x) * edges.diff())
+    counts, _ = np.histogram(*(values.detach().cpu().double().numpy() for values in (x, edges)))
+    return torch.from_numpy(counts).to(edges) / (len(x) * edges.diff())
 
 
 def kl_samples(x: Tensor, y: Tensor, k: int = 1) -> Tensor:
@@ -101,18 +100,23 @@ def kl_samples(x: Tensor, y: Tensor, k: int = 1) -> Tensor:
     Raises:
         InputError: shapes do not fit, k neighbours are not there, or points coincide.
     """
+    from scipy.spatial import KDTree  # slow to import
+
     _check_samples(x, 2)
     _check_samples(y, 2)
     (n, d), m = x.shape, len(y)
     if y.shape[1] != d:
         raise InputError(f"x has {d} dimensions, y has {y.shape[1]}: give both the same")
-    if not 1 <= k <= min(n - 1, m):
-        raise InputError(f"k={k!r} neighbours of {n} and {m} samples: k from 1 to {min(n - 1, m)}")
+    if min(n - 1, m) < 1:
+        raise InputError(f"{n} samples x and {m} samples y: two or more of x have neighbours")
+    k = whole_number(f"with {n} and {m} samples, k", k, 1, min(n - 1, m))
     rows, others = (samples.detach().cpu().double().numpy() for samples in (x, y))
     within = torch.from_numpy(KDTree(rows).query(rows, [k + 1])[0])  # the nearest is itself
     across = torch.from_numpy(KDTree(others).query(rows, [k])[0])
     if not (within > 0).all() or not (across > 0).all():
         raise InputError("samples coincide, so no density is near them: raise k, or add noise")
+    if not (within.isfinite() & across.isfinite()).all():
+        raise InputError("distances of samples overflow: divide both sets by one number")
     return (d * (across / within).log().mean() + torch.tensor(m / (n - 1)).log()).to(x)
 
 
@@ -125,8 +129,12 @@ def wasserstein_samples(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         InputError: shapes do not fit, or a value is NaN or infinite.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     _check_samples(x, 1, 2)
     _check_samples(y, 1, 2)
+    # Half precision counts pairs to 65504 only.
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
     if x.ndim == y.ndim == 1:
         return _quantile_distance(x, y.to(x))
     if x.shape != y.shape:
@@ -136,6 +144,8 @@ def wasserstein_samples(x: Tensor, y: Tensor) -> Tensor:
         )
     exact = "donot_use_mm_for_euclid_dist"
     cost = torch.cdist(x.detach(), y.detach().to(x), compute_mode=exact).cpu()
+    if not cost.isfinite().all():
+        raise InputError("distances of samples overflow: divide both sets by one number")
     rows, columns = map(torch.from_numpy, linear_sum_assignment(cost.double().numpy()))
     return torch.linalg.vector_norm(x[rows.to(x.device)] - y[columns.to(y.device)], dim=1).mean()
 
@@ -157,13 +167,18 @@ def _quantile_distance(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _check_densities(p: Tensor, q: Tensor, cell: float) -> None:
+    for name, values in (("p", p), ("q", q)):
+        if not isinstance(values, Tensor):
+            raise InputError(f"{name} is a {type(values).__name__}; expected a tensor, (..., K)")
+    if p.device != q.device:
+        raise InputError(f"p is on {p.device}, q on {q.device}: move one, p.to(q)")
     if p.shape != q.shape or p.ndim == 0:
         raise InputError(
             f"p of shape {tuple(p.shape)} against q of shape {tuple(q.shape)}: give both the same "
             "grid (..., K); expand one that stands for many"
         )
-    if not cell > 0:
-        raise InputError(f"cell={cell!r} must be positive: a cell's width, 1 for probabilities")
+    # As it comes out of edges.diff(), it may be a tensor.
+    real_number("cell", cell.item() if isinstance(cell, Tensor) and cell.ndim == 0 else cell, above=0)
     for name, values in (("p", p.detach()), ("q", q.detach())):
         if not values.is_floating_point():
             raise InputError(f"{name} is {values.dtype}: pass a float tensor, float64 is advised")
@@ -180,6 +195,8 @@ def _check_densities(p: Tensor, q: Tensor, cell: float) -> None:
 
 def _check_samples(x: Tensor, *dimensions: int) -> None:
     expected = " or ".join({1: "(N,)", 2: "(N, d)"}[count] for count in dimensions)
+    if not isinstance(x, Tensor):
+        raise InputError(f"got a {type(x).__name__}; expected a tensor of floats {expected}")
     if x.ndim not in dimensions or x.numel() == 0 or not x.is_floating_point():
         raise InputError(f"got {x.dtype} of shape {tuple(x.shape)}; expected floats {expected}")
     if not x.isfinite().all():

@@ -25,10 +25,10 @@ from tqdm.auto import tqdm
 
 from belamy import losses
 from belamy.data.image_set import ImageSet
-from belamy.errors import InputError, NonFiniteLoss
+from belamy.errors import InputError, NonFiniteLoss, optional
 from belamy.game import Batch, Game, Group, History, Noise, Player, fit
 from belamy.game.batches import Batches
-from belamy.game.device import autocast, pick_device
+from belamy.game.device import autocast, double, float64_device, pick_device, rng_state
 from belamy.game.fit import planned_rounds
 from belamy.game.initialise import initialise
 
@@ -117,12 +117,11 @@ def train(
 
 
 def _in_processes(train_part: Callable, copies: list, jobs: int, hidden: bool) -> list[Copy]:
-    from joblib import Parallel, delayed
-
+    joblib = optional("joblib", "training in several processes")
     size = max(1, len(copies) // (4 * jobs))  # few enough parts that the data travel seldom
     parts = [copies[start : start + size] for start in range(0, len(copies), size)]
-    pool = Parallel(n_jobs=min(jobs, len(parts)), backend="loky", return_as="generator")
-    done = pool(delayed(_alone)(train_part, part) for part in parts)
+    pool = joblib.Parallel(n_jobs=min(jobs, len(parts)), backend="loky", return_as="generator")
+    done = pool(joblib.delayed(_alone)(train_part, part) for part in parts)
     return [c for part in tqdm(done, total=len(parts), unit="part", disable=hidden) for c in part]
 
 
@@ -195,7 +194,8 @@ class _Batched:
         self.device = first.device
         self.noises = [Noise(self.device) for _ in seeds]
         self.which = torch.tensor([seeds.index(seed) for _, seed in copies], device=self.device)
-        self.rates = torch.tensor([lr for lr, _ in copies], dtype=torch.float64, device=self.device)
+        place = float64_device(self.device)
+        self.rates = torch.tensor([lr for lr, _ in copies], dtype=torch.float64, device=place)
         starts = [_first_weights(game, seed) for seed in seeds]
         self.names = list(starts[0])
         every = [starts[seeds.index(seed)] for _, seed in copies]
@@ -230,10 +230,10 @@ class _Batched:
             noise.at(batches.seed, turn.name, step)
         moving = {name for player in players for name in self.owned[player.name]}
         state = {name: value.requires_grad_(name in moving) for name, value in self.state.items()}
-        before = self._global_generator() if step == 0 else None
+        before = rng_state(self.device) if step == 0 else None
         with self.context:
             terms = self._losses(turn, state, index)
-        if before is not None and not torch.equal(before, self._global_generator()):
+        if before is not None and not torch.equal(before, rng_state(self.device)):
             raise InputError(
                 f"{turn.name} draws from torch's own generator, which copies would share: draw from the "
                 "loss's noise, or pass method='processes' or 'one by one'"
@@ -278,13 +278,9 @@ class _Batched:
             )
             self.step_of[player.name] += 1
 
-    def _global_generator(self) -> Tensor:
-        on_cuda = self.device.type == "cuda"
-        return torch.cuda.get_rng_state(self.device) if on_cuda else torch.get_rng_state()
-
     def _copies(self, log: list[dict[str, Tensor]], per_epoch: int, busiest: int) -> list[Copy]:
         columns = list(log[0]) if log else []
-        values = [torch.stack([row[c].double() for c in columns], 1) for row in log]  # (K, columns) a round
+        values = [torch.stack([double(row[c]) for c in columns], 1) for row in log]  # (K, columns) a round
         table = torch.stack(values, 1).tolist() if values else [[] for _ in self.copies]
         played, trained = self.rounds_alive.tolist(), []
         state = {name: value.detach().cpu() for name, value in self.state.items()}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from belamy import _checks
+from belamy._checks import check_images, unit, whole_number
 from belamy.data import ImageSet
 from belamy.errors import FileError, InputError
 
@@ -44,10 +44,11 @@ def extract(
 ) -> Tensor:
     """What a net in evaluation mode makes of images: (N, C, H, W) -> (N, D), float32, on the CPU.
 
-    Batches go to the device of the net's weights; afterwards the net is in the mode it was in.
+    Batches go to the device and precision of the net's weights, contiguous in memory; afterwards the
+    net is in the mode it was in.
 
     Args:
-        net: images (B, C, H, W), float32 in [0, 1], to features (B, D).
+        net: images (B, C, H, W) in [0, 1], float32 or what its weights are, to features (B, D).
         images: an ImageSet; or a tensor, uint8, or floating point in [0, 1].
         progress: show a bar where there is more than one batch.
 
@@ -55,17 +56,30 @@ def extract(
         InputError: images of another kind, or a net whose output is not (B, D).
     """
     images = images.images if isinstance(images, ImageSet) else images
-    _checks.check_images("images", images)
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError(f"batch_size={batch_size!r} must be a whole number of at least 1")
-    device = next((weights.device for weights in net.parameters()), torch.device("cpu"))
-    batches = images.split(batch_size)
+    check_images("images", images)
+    if not isinstance(net, nn.Module):
+        raise InputError(f"net is a {type(net).__name__}; expected a torch.nn.Module")
+    floating = (values for values in net.parameters() if values.is_floating_point())
+    weights = next(floating, torch.zeros(()))  # says where the images go, and in which precision
+    batches = images.split(whole_number("batch_size", batch_size, 1))
     hidden = not progress or len(batches) == 1 or "TQDM_DISABLE" in os.environ
     modes = {module: module.training for module in net.modules()}
     net.eval()
     try:
         bar = tqdm(batches, unit="batch", disable=hidden, leave=False)
-        return torch.cat([_rows(net, _checks.unit(batch.to(device)).float()) for batch in bar])
+        rows = []
+        for batch in bar:
+            x = unit(batch.to(weights.device)).to(weights.dtype).contiguous()  # (B, C, H, W)
+            features = net(x)
+            if not isinstance(features, Tensor) or features.shape[:-1] != x.shape[:1]:
+                found = getattr(features, "shape", type(features).__name__)
+                found = tuple(found) if isinstance(found, torch.Size) else found
+                raise InputError(
+                    f"the net makes {found} of {len(x)} images; expected ({len(x)}, D): end it with "
+                    "nn.Flatten() or take one of its outputs"
+                )
+            rows.append(features.float().cpu())
+        return torch.cat(rows)
     finally:
         for module, training in modes.items():
             module.training = training
@@ -103,17 +117,6 @@ def inception(path: str | os.PathLike | None = None) -> "Inception":
     net = Inception()
     net.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     return net.requires_grad_(False).eval()
-
-
-def _rows(net: nn.Module, batch: Tensor) -> Tensor:
-    features = net(batch)
-    if not isinstance(features, Tensor) or features.shape[:-1] != batch.shape[:1]:
-        found = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
-        raise InputError(
-            f"the net makes {found} of {len(batch)} images; expected ({len(batch)}, D): end it with "
-            "nn.Flatten() or take one of its outputs"
-        )
-    return features.float().cpu()
 
 
 def _download() -> Path:

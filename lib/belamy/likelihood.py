@@ -2,7 +2,7 @@
 
 A model is given by one function, ``log_likelihood(x, z)``: images (B, ...) and latents (B, q) to
 log p(x|z) in nats, (B,), such as ``gaussian(decoder, sigma)``. Every estimate is in nats per image,
-float64, on the device of the images. A density on [0, 1] and one on [0, 256) differ by log 256 nats a
+float64, on the device of the images (on the CPU where that has no float64). A density on [0, 1] and one on [0, 256) differ by log 256 nats a
 dimension: compare models on one scale only, or in ``bits_per_dimension``.
 
 Latents are drawn in the floating point type of the images, which the nets must share; log-weights are
@@ -19,21 +19,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from belamy._annealing import (
-    Annealing,
-    Encoder,
-    LogLikelihood,
-    Target,
-    check_images,
-    check_numbers,
-    positive,
-    whole,
-)
+from belamy._annealing import Annealing, Encoder, LogLikelihood, Target, check_numbers
+from belamy._checks import check_finite, real_number, whole_number
 from belamy.errors import InputError
+from belamy.game.device import double, float64_device
 from belamy.losses import gaussian_log_likelihood
 from belamy.randomness import Noise
 
 VALUES_AT_ONCE = 2**22  # of a block of distances, and of the images behind it: 32 MiB each
+SMALLEST = 1e-100  # standard deviation whose square, and one over it, are within float64
 
 
 def gaussian(decoder: Callable[[Tensor], Tensor], sigma: float) -> LogLikelihood:
@@ -46,12 +40,12 @@ def gaussian(decoder: Callable[[Tensor], Tensor], sigma: float) -> LogLikelihood
             validation images: ``max(grid, key=lambda s: iwae(gaussian(decoder, s), ...).mean())``.
 
     Raises:
-        InputError: sigma is not positive and finite; in use, the shapes of x and the mean differ.
+        InputError: sigma is not from 1e-100 to 1e100; in use, the shapes of x and the mean differ.
     """
-    log_variance = 2 * math.log(positive("sigma", sigma))
+    log_variance = 2 * math.log(real_number("sigma", sigma, least=SMALLEST, most=1 / SMALLEST))
 
     def log_likelihood(x: Tensor, z: Tensor) -> Tensor:
-        return gaussian_log_likelihood(x.double(), decoder(z).double(), log_variance)
+        return gaussian_log_likelihood(double(x), double(decoder(z)), log_variance)
 
     return log_likelihood
 
@@ -81,11 +75,12 @@ def iwae(
         InputError: images that hold NaN, k below 1, a log-likelihood that is NaN, of another shape, or
             that depends on the rest of its batch.
     """
-    whole("k", k)
+    k = whole_number("k", k, 1)
     target = Target(log_likelihood, images, encoder, None, chunk)
     noise = Noise(images.device)
     at_once = max(1, chunk // len(images))
-    total = torch.full((len(images),), -math.inf, dtype=torch.float64, device=images.device)
+    place = float64_device(images.device)
+    total = torch.full((len(images),), -math.inf, dtype=torch.float64, device=place)
     for start in range(0, k, at_once):
         numbers = range(start, min(start + at_once, k))
         u = torch.stack([noise.at(seed, "iwae", number).normal(*target.shape) for number in numbers])
@@ -93,6 +88,7 @@ def iwae(
     return total - math.log(k)
 
 
+@torch.inference_mode(False)  # moves need gradients, also where the caller wants none
 def ais(
     log_likelihood: LogLikelihood,
     images: Tensor,
@@ -133,12 +129,13 @@ def ais(
 
     Raises:
         InputError: as in ``iwae``; or a log-likelihood without gradient in z, latent_dim, steps,
-            chains or leapfrog below 1, a sharpness that is not positive.
+            chains or leapfrog below 1, a sharpness below 1e-6 or above 100.
     """
     target = Target(log_likelihood, images, encoder, latent_dim, chunk)
     return Annealing(target, steps, chains, leapfrog, sharpness, seed, progress).forward()
 
 
+@torch.inference_mode(False)
 def bdmc(
     log_likelihood: LogLikelihood,
     images: Tensor,
@@ -169,11 +166,14 @@ def bdmc(
     Raises:
         InputError: as in ``ais``; or latents of another shape, not finite.
     """
-    if latents.ndim != 2 or len(latents) != len(images) or not latents.isfinite().all():
+    check_finite("images", images, "simulated from the model")
+    check_finite("latents", latents, "the z of which each image was simulated")
+    if latents.ndim != 2 or len(latents) != len(images):
         raise InputError(
-            f"latents of shape {tuple(latents.shape)} for {len(images)} images; expected (N, q), "
-            "finite: the z of which each image was simulated"
+            f"latents of shape {tuple(latents.shape)} for {len(images)} images; expected (N, q): the z "
+            "of which each image was simulated"
         )
+    latents = latents.clone() if latents.is_inference() else latents  # else no gradient could reach it
     target = Target(log_likelihood, images, encoder, latents.shape[1], chunk)
     annealing = Annealing(target, steps, chains, leapfrog, sharpness, seed, progress)
     return annealing.forward(), annealing.backward(latents)
@@ -192,27 +192,32 @@ def parzen(samples: Tensor, images: Tensor, h: float) -> Tensor:
         h: standard deviation of the window.
 
     Raises:
-        InputError: h is not positive and finite, shapes differ, or a value is NaN or infinite.
+        InputError: h is not from 1e-100 to 1e100, shapes differ, or a value is NaN, infinite, or so large
+            that squared distances overflow.
     """
-    check_images("samples", samples)
-    check_images("images", images)
+    check_finite("samples", samples, "a model's, in the unit of the images")
+    check_finite("images", images, "dequantise(images)")
     if samples.shape[1:] != images.shape[1:]:
         raise InputError(
             f"samples are of shape {tuple(samples.shape[1:])}, images of {tuple(images.shape[1:])}: "
             "give both the same"
         )
-    precision = positive("h", h) ** -2
+    precision = real_number("h", h, least=SMALLEST, most=1 / SMALLEST) ** -2
     dimensions = images[0].numel()
     rows = max(1, min(math.isqrt(VALUES_AT_ONCE), VALUES_AT_ONCE // dimensions))
-    parts = []
+    parts, place = [], float64_device(images.device)
     for some in images.flatten(1).split(rows):
-        total = torch.full((len(some),), -math.inf, dtype=torch.float64, device=images.device)
+        total = torch.full((len(some),), -math.inf, dtype=torch.float64, device=place)
         for others in samples.flatten(1).split(rows):
-            distance = torch.cdist(some.double(), others.to(some.device).double())
+            distance = torch.cdist(double(some), double(others.to(some.device)))
             total = torch.logaddexp(total, (-0.5 * precision * distance.square()).logsumexp(1))
         parts.append(total)
     constant = math.log(len(samples)) + 0.5 * dimensions * math.log(2 * math.pi / precision)
-    return torch.cat(parts) - constant
+    total = torch.cat(parts)
+    if total.isnan().any():  # infinity less infinity
+        largest = max(values.abs().max().item() for values in (samples, images))
+        raise InputError(f"values reach {largest:.4g}, whose squares overflow: choose another unit")
+    return total - constant
 
 
 def dequantise(images: Tensor, seed: int = 0) -> Tensor:
@@ -224,8 +229,9 @@ def dequantise(images: Tensor, seed: int = 0) -> Tensor:
     Raises:
         InputError: images are not uint8.
     """
-    if images.dtype != torch.uint8:
-        raise InputError(f"images are {images.dtype}; dequantise takes uint8 (an ImageSet's .images)")
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8:
+        kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
+        raise InputError(f"images are {kind}; dequantise takes uint8 (an ImageSet's .images)")
     u = Noise(images.device).at(seed, "dequantise", 0).uniform(*images.shape)
     return (images + u) / 256
 
@@ -243,4 +249,4 @@ def bits_per_dimension(nats: Tensor | float, dimensions: int) -> Tensor | float:
     Raises:
         InputError: dimensions below 1.
     """
-    return 8 - nats / (whole("dimensions", dimensions) * math.log(2))
+    return 8 - nats / (whole_number("dimensions", dimensions, 1) * math.log(2))

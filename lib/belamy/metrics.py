@@ -14,7 +14,15 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from belamy import _checks, _pairs
+from belamy import _pairs
+from belamy._checks import (
+    MAX_SEED,
+    check_features,
+    check_images,
+    check_probabilities,
+    unit,
+    whole_number,
+)
 from belamy.errors import InputError
 
 READINGS = ("as printed", "as coded", "normalised")
@@ -37,7 +45,7 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
         InputError: here and below, if features are no such tensors, differ in D, hold NaN, infinity
             or numbers beyond 1e40, whose powers overflow, or there are fewer than two rows.
     """
-    real, generated = _checks.check_features(real, generated)
+    real, generated = check_features(real, generated)
     (mean, root), (other_mean, other_root) = _fit(real), _fit(generated)
     overlap = root.mT @ other_root
     # tr sqrt(S1 S2) = tr sqrt(S1^.5 S2 S1^.5): the singular values of R1' R2 for any roots R R' = S.
@@ -56,8 +64,8 @@ def kernel_distance(real: Tensor, generated: Tensor) -> float:
     The unbiased estimate from all pairs at once (Bińkowski et al. 2018): the mean kernel of two real
     samples, plus that of two generated ones, less twice that of one of each. Around 0, and so often
     below, where the distributions agree. Kernels are computed in the precision of the features, at
-    least float32, and in float64 where float32 would overflow; they are added in float64. Features whose mean is huge beside their
-    spread lose the difference to rounding: take the real mean off both first.
+    least float32, and in float64 where float32 would overflow; they are added in float64. Features
+    whose mean is huge beside their spread lose the difference to rounding: take the real mean off both.
 
     Args:
         real, generated: features (N, D) and (M, D).
@@ -83,11 +91,9 @@ def kernel_distance_subsets(
     """
     real, generated = _kernel_features(real, generated)
     most = min(len(real), len(generated))
-    if subsets < 1 or not 2 <= subset_size <= most:
-        raise InputError(
-            f"subsets={subsets!r} of subset_size={subset_size!r}: 1 or more, of 2 to {most} samples"
-        )
-    rng = torch.Generator().manual_seed(seed)
+    subsets = whole_number("subsets", subsets, 1)
+    subset_size = whole_number(f"of {most} samples, subset_size", subset_size, 2, most)
+    rng = torch.Generator().manual_seed(whole_number("seed", seed, 0, MAX_SEED - 1))
 
     def draw(samples: Tensor) -> Tensor:
         rows = torch.randperm(len(samples), generator=rng)[:subset_size]
@@ -113,8 +119,9 @@ def precision_recall(real: Tensor, generated: Tensor, k: int = 3) -> tuple[float
     Raises:
         InputError: as for ``frechet_distance``, or k neighbours are not there.
     """
-    real, generated = _checks.check_features(real, generated)
-    _check_neighbours(k, min(len(real), len(generated)))
+    real, generated = check_features(real, generated)
+    count = min(len(real), len(generated))
+    k = whole_number(f"of {count} samples, neighbours k", k, 1, count - 1)
     real, generated = _pairs.centred(real, generated)
     real_radii, generated_radii = _pairs.radii(real, k), _pairs.radii(generated, k)
     plausible = torch.zeros(len(generated), dtype=torch.bool, device=real.device)
@@ -141,8 +148,8 @@ def density_coverage(real: Tensor, generated: Tensor, k: int = 5) -> tuple[float
     Raises:
         InputError: as for ``frechet_distance``, or k neighbours are not there.
     """
-    real, generated = _checks.check_features(real, generated)
-    _check_neighbours(k, len(real))
+    real, generated = check_features(real, generated)
+    k = whole_number(f"of {len(real)} samples, neighbours k", k, 1, len(real) - 1)
     real, generated = _pairs.centred(real, generated)
     radii = _pairs.radii(real, k)
     inside = covered = 0
@@ -170,10 +177,9 @@ def inception_score(probabilities: Tensor, splits: int = 1) -> float:
         InputError: no such tensor, an entry is negative or NaN, a row's sum is off 1 by over 1e-3,
             or there are more splits than rows.
     """
-    probabilities = _checks.check_probabilities(probabilities)
+    probabilities = check_probabilities(probabilities)
     count = len(probabilities)
-    if not isinstance(splits, int) or not 1 <= splits <= count:
-        raise InputError(f"splits={splits!r} of {count} rows: a whole number from 1 to {count}")
+    splits = whole_number(f"of {count} rows, splits", splits, 1, count)
     edges = [part * count // splits for part in range(splits + 1)]
     scores = [_score(probabilities[start:end]) for start, end in pairwise(edges)]
     return sum(scores) / splits
@@ -206,14 +212,14 @@ def balance_metric(images: Tensor, generated: Tensor, reading: str = "normalised
     """
     if reading not in READINGS:
         raise InputError(f"reading={reading!r} is not one of {', '.join(map(repr, READINGS))}")
-    _checks.check_images("images", images)
-    _checks.check_images("generated", generated)
+    check_images("images", images)
+    check_images("generated", generated)
     if images.shape[1:] != generated.shape[1:]:
         raise InputError(
             f"images are of shape {tuple(images.shape[1:])}, generated ones of "
             f"{tuple(generated.shape[1:])}: give both the same channels, height and width"
         )
-    images, generated = _checks.unit(images), _checks.unit(generated)
+    images, generated = unit(images), unit(generated)
     scale = images.shape[1] ** -0.5 if reading == "normalised" else 1.0
     rows = max(1, PIXELS_AT_ONCE // (images.shape[-2] * images.shape[-1]))
     total = torch.zeros((), dtype=torch.float64, device=generated.device)
@@ -245,7 +251,7 @@ def _fit(samples: Tensor) -> tuple[Tensor, Tensor]:
 
 def _kernel_features(real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
     """Both sets, checked; in float64 where a sum of float32 kernels might overflow."""
-    real, generated = _checks.check_features(real, generated)
+    real, generated = check_features(real, generated)
     largest = max(value.abs().item() for samples in (real, generated) for value in samples.aminmax())
     bound = (largest**2 + 1) ** 3 * max(len(real), len(generated))  # of a row's sum, x.y <= D largest^2
     if bound > torch.finfo(real.dtype).max:
@@ -268,8 +274,3 @@ def _score(probabilities: Tensor) -> float:
 
 def _information(probabilities: Tensor) -> Tensor:
     return torch.xlogy(probabilities, probabilities).sum()
-
-
-def _check_neighbours(k: int, count: int) -> None:
-    if not isinstance(k, int) or not 1 <= k < count:
-        raise InputError(f"k={k!r} neighbours of {count} samples: a whole number from 1 to {count - 1}")

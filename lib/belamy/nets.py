@@ -8,12 +8,14 @@ two convolutions and a fully connected layer); Radford et al. 2016 (DCGAN); Mirz
 (labels as inputs).
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from belamy._checks import real_number, whole_number
 from belamy.errors import InputError
 
 Posterior = tuple[Tensor, Tensor]
@@ -34,7 +36,10 @@ class ConvEncoder(nn.Module):
         self, size: int, latent_dim: int, channels: int = 3, widths: Sequence[int] = (32, 64)
     ) -> None:
         super().__init__()
-        side = _check_sizes(size, len(widths), latent_dim)
+        widths = _whole("widths", widths)
+        channels = whole_number("channels", channels, 1)
+        latent_dim = whole_number("latent_dim", latent_dim, 1)
+        size, side = _sides(size, len(widths))
         self.shape, self.latent_dim = (channels, size, size), latent_dim
         steps = zip((channels, *widths), widths)
         self.convolutions = nn.Sequential(
@@ -43,7 +48,7 @@ class ConvEncoder(nn.Module):
         self.head = nn.Linear(widths[-1] * side**2, 2 * latent_dim)
 
     def forward(self, x: Tensor) -> Posterior:
-        _check_shape(x, self.shape)
+        _check_input(self, x, self.shape)
         return _halves(self.head(_flatten(self.convolutions(x))))
 
 
@@ -64,8 +69,10 @@ class ConvDecoder(nn.Module):
         hidden: int = 32,
     ) -> None:
         super().__init__()
-        self.side = _check_sizes(size, len(widths), latent_dim)
-        self.latent_dim = latent_dim
+        widths = _whole("widths", widths)
+        channels, hidden = whole_number("channels", channels, 1), whole_number("hidden", hidden, 0)
+        self.latent_dim = latent_dim = whole_number("latent_dim", latent_dim, 1)
+        _, self.side = _sides(size, len(widths))
         bend = [nn.Linear(latent_dim, hidden), _leaky()] if hidden else []
         self.head = nn.Sequential(*bend, nn.Linear(hidden or latent_dim, widths[-1] * self.side**2))
         # Not in place: its input is a view, whose gradient autograd would copy in another layout.
@@ -75,45 +82,53 @@ class ConvDecoder(nn.Module):
         self.convolutions = nn.Sequential(*layers[:-1])  # the last layer gives logits
 
     def forward(self, z: Tensor) -> Tensor:
-        _check_shape(z, (self.latent_dim,))
+        _check_input(self, z, (self.latent_dim,))
         return self.convolutions(_unflatten(self.head(z), self.side))
 
 
 class MLP(nn.Sequential):
-    """A multilayer perceptron: rows (B, sizes[0]) to (B, sizes[-1]), Tanh between layers."""
+    """A multilayer perceptron: rows (B, sizes[0]) to (B, sizes[-1]), Tanh between layers.
+
+    Raises:
+        InputError: fewer than two sizes, or one that is no whole number of at least 1.
+    """
 
     def __init__(self, *sizes: int, activation: type[nn.Module] = nn.Tanh) -> None:
         layers: list[nn.Module] = []
+        if len(sizes := _whole("sizes", sizes)) < 2:
+            raise InputError(f"sizes={sizes}: expected those of input and output, and of layers between")
         for a, b in zip(sizes, sizes[1:]):
             layers += [nn.Linear(a, b), activation()]
         super().__init__(*layers[:-1])
 
 
 class MLPEncoder(nn.Module):
-    """Images of any shape to mean and log-variance of q(z|x), through dense layers."""
+    """Images (B, *shape) to mean and log-variance of q(z|x), each (B, q), through dense layers."""
 
-    def __init__(self, shape: Sequence[int], latent_dim: int, hidden: Sequence[int] = (200, 200)):
+    def __init__(
+        self, shape: Sequence[int], latent_dim: int, hidden: Sequence[int] = (200, 200)
+    ) -> None:
         super().__init__()
-        self.shape, self.latent_dim = tuple(shape), latent_dim
-        _check_sizes(1, 0, latent_dim)
-        self.mlp = MLP(_count(shape), *hidden, 2 * latent_dim)
+        self.shape, self.latent_dim = _whole("shape", shape), whole_number("latent_dim", latent_dim, 1)
+        self.mlp = MLP(math.prod(self.shape), *hidden, 2 * self.latent_dim)
 
     def forward(self, x: Tensor) -> Posterior:
-        _check_shape(x, self.shape)
+        _check_input(self, x, self.shape)
         return _halves(self.mlp(x.flatten(1)))
 
 
 class MLPDecoder(nn.Module):
-    """Latents (B, q) to logits of any shape, through dense layers."""
+    """Latents (B, q) to logits (B, *shape), through dense layers."""
 
-    def __init__(self, shape: Sequence[int], latent_dim: int, hidden: Sequence[int] = (200, 200)):
+    def __init__(
+        self, shape: Sequence[int], latent_dim: int, hidden: Sequence[int] = (200, 200)
+    ) -> None:
         super().__init__()
-        self.shape, self.latent_dim = tuple(shape), latent_dim
-        _check_sizes(1, 0, latent_dim)
-        self.mlp = MLP(latent_dim, *hidden, _count(shape))
+        self.shape, self.latent_dim = _whole("shape", shape), whole_number("latent_dim", latent_dim, 1)
+        self.mlp = MLP(self.latent_dim, *hidden, math.prod(self.shape))
 
     def forward(self, z: Tensor) -> Tensor:
-        _check_shape(z, (self.latent_dim,))
+        _check_input(self, z, (self.latent_dim,))
         return self.mlp(z).unflatten(1, self.shape)
 
 
@@ -122,8 +137,8 @@ class SharedLogVariance(nn.Module):
 
     def __init__(self, start: float = 0.0, learnt: bool = True) -> None:
         super().__init__()
-        self.start = start
-        value = torch.tensor(float(start))
+        self.start = real_number("start", start)
+        value = torch.tensor(self.start)
         if learnt:
             self.value = nn.Parameter(value)
         else:
@@ -160,8 +175,9 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         doublings = _doublings(size)
-        _check_sizes(size, doublings, latent_dim)
-        self.latent_dim, self.classes = latent_dim, _check_classes(classes)
+        channels, width = whole_number("channels", channels, 1), whole_number("width", width, 1)
+        self.latent_dim = latent_dim = whole_number("latent_dim", latent_dim, 1)
+        self.classes = classes = whole_number("classes", classes, 0)
         widths = [width * 2**k for k in reversed(range(doublings))]
         self.head = nn.Linear(latent_dim + classes, widths[0] * 16, bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)]
@@ -175,7 +191,7 @@ class Generator(nn.Module):
         _dcgan_weights(self)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        _check_shape(z, (self.latent_dim,))
+        _check_input(self, z, (self.latent_dim,))
         z = _with_labels(z, y, self.classes)
         return torch.sigmoid(2 * self.convolutions(_unflatten(self.head(z), 4)))  # (tanh + 1) / 2
 
@@ -206,9 +222,11 @@ class Discriminator(nn.Module):
         super().__init__()
         if normalise not in ("none", "inner", "all"):
             raise InputError(f"normalise={normalise!r} is not one of 'none', 'inner', 'all'")
-        layers = layers or _doublings(size)
-        side = _check_sizes(size, layers, 1)
-        self.shape, self.classes = (channels, size, size), _check_classes(classes)
+        channels, width = whole_number("channels", channels, 1), whole_number("width", width, 1)
+        layers = _doublings(size) if layers is None else whole_number("layers", layers, 1)
+        size, side = _sides(size, layers)
+        self.classes = classes = whole_number("classes", classes, 0)
+        self.shape = (channels, size, size)
         widths = [channels + classes, *(width * 2**k for k in range(layers))]
         stack: list[nn.Module] = []
         for k, (a, b) in enumerate(zip(widths, widths[1:])):
@@ -223,7 +241,7 @@ class Discriminator(nn.Module):
         _dcgan_weights(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        _check_shape(x, self.shape)
+        _check_input(self, x, self.shape)
         x = _with_labels(2 * x - 1, y, self.classes)
         return self.head(_flatten(self.convolutions(x))).squeeze(1)
 
@@ -231,7 +249,9 @@ class Discriminator(nn.Module):
 class Critic(Discriminator):
     """A discriminator without normalisation, whose numbers are no logits: for Wasserstein games."""
 
-    def __init__(self, size: int, channels: int = 3, width: int = 64, layers: int | None = None):
+    def __init__(
+        self, size: int, channels: int = 3, width: int = 64, layers: int | None = None
+    ) -> None:
         super().__init__(size, channels, width, layers, normalise="none")
 
 
@@ -273,35 +293,44 @@ def _dcgan_weights(net: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def _count(shape: Sequence[int]) -> int:
-    return int(torch.Size(shape).numel())
+def _whole(name: str, values: Sequence[int]) -> tuple[int, ...]:
+    """One or more whole numbers of at least 1, as a tuple of Python's own."""
+    try:
+        found = tuple(whole_number(f"{name}[{k}]", value, 1) for k, value in enumerate(values))
+    except TypeError as error:
+        raise InputError(f"{name}={values!r} must be a sequence of whole numbers") from error
+    if not found:
+        raise InputError(f"{name}={values!r} is empty: expected one whole number or more")
+    return found
 
 
 def _doublings(size: int) -> int:
+    """How often 4 is doubled to give the size."""
+    size = whole_number("size", size, 1)
     doublings = size.bit_length() - 3
     if size < 8 or size != 4 * 2**doublings:
         raise InputError(f"size={size!r} must be 8, 16, 32, 64, 128 or a larger power of two")
     return doublings
 
 
-def _check_sizes(size: int, halvings: int, latent_dim: int) -> int:
-    """The side that is left after ``halvings``."""
-    if not isinstance(latent_dim, int) or latent_dim < 1:
-        raise InputError(f"latent_dim={latent_dim!r} must be a whole number of at least 1")
-    if not isinstance(size, int) or size < 1 or size % 2**halvings:
+def _sides(size: int, halvings: int) -> tuple[int, int]:
+    """The side of the images, and what is left of it after ``halvings``."""
+    size = whole_number("size", size, 1)
+    if size % 2**halvings:
         raise InputError(f"size={size!r} must be divisible by {2**halvings} ({halvings} halvings)")
-    return size // 2**halvings
+    return size, size // 2**halvings
 
 
-def _check_shape(x: Tensor, shape: tuple[int, ...]) -> None:
-    if tuple(x.shape[1:]) != shape:
-        raise InputError(f"got shape {tuple(x.shape)}; expected (B, {', '.join(map(str, shape))})")
-
-
-def _check_classes(classes: int) -> int:
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 0:
-        raise InputError(f"classes={classes!r} must be a whole number, 0 for a net without labels")
-    return classes
+def _check_input(net: nn.Module, x: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse by name what torch would only stumble over, deep in a layer; waits for no device."""
+    if not isinstance(x, Tensor) or tuple(x.shape[1:]) != shape:
+        found = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+        raise InputError(f"got {found}; expected (B, {', '.join(map(str, shape))})")
+    wanted = next(net.parameters()).dtype
+    if x.dtype != wanted and not (x.is_floating_point() and torch.is_autocast_enabled(x.device.type)):
+        advice = f"x.to({wanted}), or net.to(x.dtype)"
+        advice = "divide bytes by 255" if x.dtype == torch.uint8 else advice
+        raise InputError(f"got {x.dtype} for a net of {wanted}: {advice}")
 
 
 def _check_labels(y: Tensor | None, classes: int, count: int) -> None:
@@ -311,6 +340,8 @@ def _check_labels(y: Tensor | None, classes: int, count: int) -> None:
         return
     if not classes:
         raise InputError("labels for a net without classes: build it with classes=10, say")
+    if not isinstance(y, Tensor):
+        raise InputError(f"labels are a {type(y).__name__}; expected torch.int64 of shape ({count},)")
     if y.dtype != torch.int64 or tuple(y.shape) != (count,):
         found = f"{y.dtype} of shape {tuple(y.shape)}"
         raise InputError(f"labels are {found}; expected torch.int64 of shape ({count},)")

@@ -1,45 +1,64 @@
 """Pictures of images: grids, and how samples change while a model trains."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from torchvision.utils import make_grid
+from torch import Tensor
 
+from belamy._checks import check_images, unit, whole_number
+from belamy.data.image_set import ImageSet
 from belamy.errors import InputError
+
+if TYPE_CHECKING:  # drawing libraries are slow to import, and needed only where something is drawn
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Images = Tensor | np.ndarray | ImageSet
 
 
 def style() -> None:
     """The book's look: seaborn's colours for readers without full colour vision, crisp figures."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
     plt.rcParams.update({"figure.dpi": 90, "axes.grid.axis": "y", "image.interpolation": "nearest"})
 
 
-def as_array(images: torch.Tensor, columns: int = 8, padding: int = 1) -> np.ndarray:
+def as_array(images: Images, columns: int = 8, padding: int = 1) -> np.ndarray:
     """Lay images (N, C, H, W), uint8 or float in [0, 1], out on a white grid: (h, w, 3) in [0, 1].
 
+    Args:
+        images: a tensor, an array or an ImageSet, of 1 channel (grey) or 3 (RGB).
+        columns: images in a row; padding: white pixels between them.
+
     Raises:
-        InputError: the tensor is not of that shape.
+        InputError: no image, another shape or type, or values that are NaN or outside [0, 1], where
+            the range is named: (x + 1) / 2 or x / 255 brings them there, .clamp(0, 1) cuts them off.
     """
-    if images.dim() != 4 or images.shape[1] not in (1, 3):
-        raise InputError(f"images of shape {tuple(images.shape)}; expected (N, 1 or 3, H, W)")
-    images = images.detach().cpu()
-    images = images.float() / 255 if images.dtype == torch.uint8 else images.float().clamp(0, 1)
-    return make_grid(images, nrow=columns, padding=padding, pad_value=1.0).permute(1, 2, 0).numpy()
+    from torchvision.utils import make_grid
+
+    pixels = _pixels("images", images)
+    columns, padding = whole_number("columns", columns, 1), whole_number("padding", padding, 0)
+    return make_grid(pixels, nrow=columns, padding=padding, pad_value=1.0).permute(1, 2, 0).numpy()
 
 
 def show(
-    images: torch.Tensor,
+    images: Images,
     columns: int = 8,
     title: str | None = None,
-    ax: Axes | None = None,
+    ax: "Axes | None" = None,
     width: float = 7.0,
-) -> Axes:
-    """Draw a grid of images; a new figure, ``width`` inches wide, unless ``ax`` is given."""
+) -> "Axes":
+    """Draw a grid of images; a new figure, ``width`` inches wide, unless ``ax`` is given.
+
+    Raises:
+        InputError: as for ``as_array``.
+    """
+    import matplotlib.pyplot as plt
+
     picture = as_array(images, columns)
     if ax is None:
         _, ax = plt.subplots(figsize=(width, width * picture.shape[0] / picture.shape[1]))
@@ -50,9 +69,19 @@ def show(
     return ax
 
 
-def compare(rows: dict[str, torch.Tensor], width: float = 7.0) -> Figure:
-    """Draw one labelled row of images for each entry, all with as many columns."""
-    pictures = {name: as_array(images, len(images)) for name, images in rows.items()}
+def compare(rows: Mapping[str, Images], width: float = 7.0) -> "Figure":
+    """Draw one labelled row of images for each entry, all with as many columns.
+
+    Raises:
+        InputError: there is no row, or one that ``as_array`` would refuse.
+    """
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    if not isinstance(rows, Mapping) or not rows:
+        raise InputError(f'rows={rows!r}: expected names and images, as in {{"held out": images[:8]}}')
+    checked = {name: _pixels(f"rows[{name!r}]", images) for name, images in rows.items()}
+    pictures = {name: as_array(images, len(images)) for name, images in checked.items()}
     shape = next(iter(pictures.values())).shape
     height = width * shape[0] / shape[1] + 0.05
     figure, axes = plt.subplots(len(rows), 1, figsize=(width, height * len(rows)), squeeze=False)
@@ -70,17 +99,57 @@ class SampleGrid:
     """A callback of ``fit`` that keeps ``sample(nets)`` every few epochs, to see a model learn.
 
     ``SampleGrid(lambda nets: nets.decoder(z).sigmoid(), every=5)``, with fixed latents z.
+
+    Args:
+        sample: nets to images, as ``show`` takes them.
+        every: epochs from one frame to the next, at least 1.
+
+    Raises:
+        InputError: ``every`` is no such number; in use, ``sample`` returns no tensor.
     """
 
-    def __init__(self, sample: Callable[..., torch.Tensor], every: int = 1) -> None:
-        self.sample, self.every = sample, every
-        self.frames: dict[int, torch.Tensor] = {}
+    def __init__(self, sample: Callable[[Any], Tensor], every: int = 1) -> None:
+        self.sample, self.every = sample, whole_number("every", every, 1)
+        self.frames: dict[int, Tensor] = {}
 
     @torch.no_grad()
-    def __call__(self, game, epoch: int) -> None:
+    def __call__(self, game: Any, epoch: int) -> None:
         if epoch % self.every == 0:
-            self.frames[epoch] = self.sample(game.nets).cpu()
+            images = self.sample(game.nets)
+            if not isinstance(images, Tensor):
+                raise InputError(f"sample returns a {type(images).__name__}; expected images, a tensor")
+            self.frames[epoch] = images.cpu()
 
-    def plot(self, images: int = 8) -> Figure:
-        """One row an epoch kept."""
+    def plot(self, images: int = 8) -> "Figure":
+        """One row an epoch kept, of the first ``images`` of each.
+
+        Raises:
+            InputError: nothing was kept, or what was kept cannot be drawn.
+        """
+        images = whole_number("images", images, 1)
+        if not self.frames:
+            raise InputError(
+                f"no frame was kept: pass this object to fit in callbacks=[...], for {self.every} or "
+                "more epochs"
+            )
         return compare({f"epoch {epoch}": frame[:images] for epoch, frame in self.frames.items()})
+
+
+def _pixels(name: str, images: Images) -> Tensor:
+    """Images of any kind that can be drawn, checked: float32 (N, 1 or 3, H, W) in [0, 1], on the CPU."""
+    if isinstance(images, ImageSet):
+        images = images.images
+    elif isinstance(images, np.ndarray):
+        try:
+            images = torch.from_numpy(np.ascontiguousarray(images))
+        except TypeError as error:
+            raise InputError(f"{name} is an array of {images.dtype}; expected numbers") from error
+    if isinstance(images, Tensor) and images.dtype == torch.bool:
+        images = images.float()
+    check_images(name, images)
+    if images.shape[1] not in (1, 3):
+        raise InputError(
+            f"{name} of shape {tuple(images.shape)}; expected (N, 1 or 3, H, W), channels first"
+        )
+    # Clamped, since rounding may have left a value just outside.
+    return unit(images.detach().cpu()).float().clamp(0, 1)

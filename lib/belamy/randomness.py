@@ -10,20 +10,19 @@ import numbers
 
 import torch
 
-from belamy.errors import InputError
-
-MAX_SEED = 2**63
+from belamy._checks import MAX_SEED, whole_number
 
 
 def key(seed: int, *names: object) -> int:
     """Hash (seed, names) to a generator seed in [0, 2**63).
 
     Raises:
-        InputError: the seed is no integer in [0, 2**63).
+        InputError: the seed is no whole number in [0, 2**63).
     """
-    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < MAX_SEED:
-        raise InputError(f"seed={seed!r} is not an integer in [0, 2**63); pass seed=0, say")
-    digest = hashlib.blake2b(repr((int(seed), *names)).encode(), digest_size=8).digest()
+    seed = whole_number("seed", seed, 0, MAX_SEED - 1)
+    # numpy's 3 and Python's are one number, but print as two.
+    plain = [int(name) if isinstance(name, numbers.Integral) else name for name in names]
+    digest = hashlib.blake2b(repr((seed, *plain)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
@@ -33,7 +32,12 @@ def generator(seed: int, *names: object, device: str | torch.device = "cpu") -> 
 
 
 def latents(n: int, latent_dim: int, seed: int = 0) -> torch.Tensor:
-    """Fixed standard normal latents, the same on every device: float32 (n, latent_dim), on the CPU."""
+    """Fixed standard normal latents, the same on every device: float32 (n, latent_dim), on the CPU.
+
+    Raises:
+        InputError: n, latent_dim or the seed is no whole number, or below 0, 1 and 0.
+    """
+    n, latent_dim = whole_number("n", n, 0), whole_number("latent_dim", latent_dim, 1)
     return torch.randn(n, latent_dim, generator=generator(seed, "latents", latent_dim))
 
 

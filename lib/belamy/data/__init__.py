@@ -1,4 +1,8 @@
-"""Image sets in memory: bundled, painted, from a folder of your own, downloaded."""
+"""Image sets in memory: bundled, painted, from a folder of your own, downloaded.
+
+``python -m belamy.data`` lists what is kept of downloaded and decoded pictures, with sizes;
+``python -m belamy.data --clear`` removes it.
+"""
 
 from belamy.data.digits import digits
 from belamy.data.folder import folder

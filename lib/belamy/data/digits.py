@@ -7,6 +7,7 @@ split.
 """
 
 import hashlib
+import numbers
 
 import numpy as np
 import torch
@@ -34,10 +35,12 @@ def digits(split: str = "train", size: int = 8) -> ImageSet:
     Raises:
         InputError: unknown split or size.
     """
-    if split not in SPLITS or size not in SIZES:
+    is_whole = isinstance(size, numbers.Integral) and not isinstance(size, bool)
+    if split not in SPLITS or not is_whole or size not in SIZES:
         raise InputError(
             f"digits({split!r}, size={size!r}): choose a split of {SPLITS} and a size of {SIZES}"
         )
+    size = int(size)
     from sklearn.datasets import load_digits  # slow to import, and needed here only
 
     scans = load_digits()

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: found at hand or downloaded, verified, read by torchvision.
+"""MNIST and Fashion-MNIST: found at hand or downloaded, verified, kept where torchvision looks.
 
 MNIST: LeCun, Cortes & Burges 1998 (CC BY-SA 3.0). Fashion-MNIST: Xiao, Rasul & Vollgraf 2017
 (MIT). Mirrors pack the same files differently, so what is verified is the unpacked content. The
@@ -16,11 +16,13 @@ import os
 import tempfile
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from belamy.data.cache import cache_dir, whole_file
+from belamy.data.cache import cache_dir
 from belamy.data.image_set import ImageSet
 from belamy.errors import FileError, InputError
 
@@ -81,13 +83,13 @@ def mnist(
         split: "train" or "test".
         root: a folder that holds the four IDX files, packed (.gz) or not, itself or in
             ``MNIST/raw`` as torchvision has them; it is only read, and nothing is downloaded.
-        download: fetch what $BELAMY_CACHE (else ~/.cache/belamy) lacks; about 11 MB.
+        download: fetch what the cache ($BELAMY_CACHE, else the user's) lacks; about 11 MB.
 
     Returns:
         (N, 1, 28, 28), verified by SHA-256.
 
     Raises:
-        InputError: unknown split.
+        InputError: unknown split, or a root that is no path.
         FileError: files are missing, damaged, or cannot be downloaded or stored.
     """
     return _read(MNIST, split, root, download)
@@ -106,117 +108,114 @@ def fashion_mnist(
 def _read(source: Source, split: str, root: str | os.PathLike | None, download: bool) -> ImageSet:
     if split not in ("train", "test"):
         raise InputError(f"split={split!r} is neither 'train' nor 'test'")
-    _install(source, None if root is None else Path(root).expanduser(), download)
-    from torchvision import datasets  # slow to import, and needed here only
-
-    files = getattr(datasets, source.name)(cache_dir(), train=split == "train", download=False)
-    return ImageSet(files.data[:, None], f"{source.name} {split}", files.targets)
-
-
-def _install(source: Source, root: Path | None, download: bool) -> None:
-    """See to it that all four files, unpacked and verified, lie where torchvision looks."""
     folder = cache_dir() / source.name / "raw"
-    at_hand = None if root is None else _find(source, root)
-    missing = [n for n, sha256 in source.sha256.items() if not _is_whole(folder / n, sha256)]
+    _install(source, folder, root, download)
+    part = "train" if split == "train" else "t10k"
+    pixels = np.fromfile(folder / f"{part}-images-idx3-ubyte", np.uint8, offset=16)
+    labels = np.fromfile(folder / f"{part}-labels-idx1-ubyte", np.uint8, offset=8)
+    images = torch.from_numpy(pixels).view(-1, 1, 28, 28)
+    return ImageSet(images, f"{source.name} {split}", torch.from_numpy(labels).long())
+
+
+def _install(source: Source, folder: Path, root: str | os.PathLike | None, download: bool) -> None:
+    """See to it that all four files lie in the folder, unpacked and verified."""
+    import pooch  # slow to import, and needed here only
+
+    places = {name: [f"{mirror}/{name}.gz" for mirror in source.mirrors] for name in source.sha256}
+    if root is not None:
+        try:
+            root = Path(os.fsdecode(root)).expanduser()
+        except (TypeError, RuntimeError) as error:  # no path; ~ of nobody
+            raise InputError(f"root={root!r} is no path of a folder: {error}") from error
+        for name in places:
+            files = [root / below / name for below in (".", "raw", f"{source.name}/raw")]
+            packed = [file.with_name(f"{name}.gz") for file in files]
+            at_hand = [file for pair in zip(files, packed) for file in pair if os.path.isfile(file)]
+            places[name] = [str(file) for file in at_hand[:1]]
+        if lacking := [f"{name}[.gz]" for name, found in places.items() if not found]:
+            raise FileError(
+                f"{root} lacks {', '.join(lacking)} (also looked in raw and {source.name}/raw). Put "
+                "them there, or leave root out to download them"
+            )
+    missing = []
+    for name, sha256 in source.sha256.items():
+        file = folder / name
+        if not (os.access(file, os.R_OK) and file.is_file() and pooch.file_hash(str(file)) == sha256):
+            missing.append(name)
     if missing and root is None and not download:
         raise FileError(
             f"{folder} lacks, or has damaged: {', '.join(missing)}. Pass download=True, or a root "
             "that holds them"
         )
-    for name in missing:
-        content = _take(source, name, at_hand[name]) if at_hand else _download(source, name)
-        try:
-            with whole_file(folder / name) as part:
-                part.write_bytes(content)
-        except OSError as error:
-            raise FileError(
-                f"{name} ({len(content):,} bytes) cannot be stored in {folder}: {error}. Make room "
-                "or set BELAMY_CACHE to another folder"
-            ) from error
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel("WARNING")  # it would print addresses and paths into every notebook
+    try:
+        for name in missing:
+            problems = []
+            for place in places[name]:
+                try:  # the file gets its name there once its SHA-256 is right, and not before
+                    folder.mkdir(parents=True, exist_ok=True)
+                    fetch = partial(_fetch, name=name, sha256=source.sha256[name])
+                    pooch.retrieve(place, source.sha256[name], name, folder, downloader=fetch)
+                    break
+                except ValueError as error:  # what is wrong with this place; is the next one better?
+                    mirror = place.rpartition("/")[0]
+                    problems.append(f"{place} {error}" if root is not None else f"{mirror} ({error})")
+                except OSError as error:
+                    raise FileError(
+                        f"{name} cannot be stored in {folder}: {error}. Make room or set BELAMY_CACHE "
+                        "to another folder"
+                    ) from error
+            else:
+                told = "; ".join(problems)
+                raise FileError(
+                    f"{told}. Replace it, or leave root out to download it"
+                    if root is not None
+                    else f"{name}.gz could not be downloaded from {told}. Try again later, or get the "
+                    "four files by other means and pass their folder as root"
+                )
+    finally:
+        logger.setLevel(level)
 
 
-def _find(source: Source, root: Path) -> dict[str, Path]:
-    """The four files below root, packed or not.
+def _fetch(place: str, target: str, _: object, *, name: str, sha256: str) -> None:
+    """Leave the unpacked content of an address or a file in ``target``: pooch's way to download.
 
     Raises:
-        FileError: some are missing.
+        ValueError: what is wrong with it.
+        OSError: it cannot be stored.
     """
-    folders = (root, root / "raw", root / source.name / "raw")
-    found = {}
-    for name in source.sha256:
-        candidates = [folder / f"{name}{suffix}" for folder in folders for suffix in ("", ".gz")]
-        found |= {name: file for file in candidates[::-1] if file.is_file()}
-    missing = [f"{name}[.gz]" for name in source.sha256 if name not in found]
-    if missing:
-        raise FileError(
-            f"{root} lacks {', '.join(missing)} (also looked in raw and {source.name}/raw). Put "
-            "them there, or leave root out to download them"
-        )
-    return found
-
-
-def _take(source: Source, name: str, file: Path) -> bytes:
-    content, fault = _read_checked(file, name, source.sha256[name])
-    if fault:
-        raise FileError(f"{file} {fault}. Replace it, or leave root out to download it")
-    return content
-
-
-def _download(source: Source, name: str) -> bytes:
-    """The verified content of one file, from the first mirror that has it."""
     import pooch
 
-    fetch = pooch.HTTPDownloader(progressbar=True, timeout=SECONDS)
-    problems = []
-    for mirror in source.mirrors:
-        with tempfile.TemporaryDirectory() as folder:
-            packed = Path(folder) / f"{name}.gz"
-            try:
-                fetch(f"{mirror}/{name}.gz", str(packed), None)
-                content, fault = _read_checked(packed, name, source.sha256[name])
-            except OSError as error:  # what requests raises is one
-                fault = str(error)
-        if not fault:
-            return content
-        problems.append(f"{mirror} ({fault})")
-    raise FileError(
-        f"{name}.gz could not be downloaded from {'; '.join(problems)}. Try again later, or get "
-        "the four files by other means and pass their folder as root"
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        packed = Path(place)
+        try:
+            if "://" in place:
+                packed = Path(folder) / "packed"
+                pooch.HTTPDownloader(progressbar=True, timeout=SECONDS)(place, str(packed), None)
+        except OSError as error:  # what requests raises is one
+            raise ValueError(str(error)) from error
+        try:
+            with packed.open("rb") as stream:
+                is_packed = stream.read(2) == GZIP  # a server may have unpacked it on the way
+                stream.seek(0)
+                content = (gzip.open(stream) if is_packed else stream).read(LARGEST)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"cannot be read: {error}") from error
 
-
-def _read_checked(file: Path, name: str, sha256: str) -> tuple[bytes, str | None]:
-    """The content of a file, unpacked if need be, and what is wrong with it, if anything."""
-    try:
-        with file.open("rb") as stream:
-            is_packed = stream.read(2) == GZIP
-            stream.seek(0)
-            content = (gzip.open(stream) if is_packed else stream).read(LARGEST)
-    except (OSError, EOFError, zlib.error) as error:
-        return b"", f"cannot be read: {error}"
-    return content, _fault(content, name, sha256)
-
-
-def _fault(content: bytes, name: str, sha256: str) -> str | None:
-    """What is wrong with an IDX file: magic number, counts, labels, at last any byte of it."""
+    # What kind of a wrong file it is says more than its checksum.
     magic, dimensions = (2051, 3) if "images" in name else (2049, 1)
     start = 4 + 4 * dimensions
     numbers = np.frombuffer(content[: min(start, len(content) // 4 * 4)], ">u4").tolist()
-    if numbers[:1] != [magic]:
-        return f"is no IDX file of magic number {magic}: it begins with {content[:16]!r}"
     announced, held = math.prod(numbers[1:]), len(content) - start
+    if numbers[:1] != [magic]:
+        raise ValueError(f"is no IDX file of magic number {magic}: it begins with {content[:16]!r}")
     if announced != held:
-        return f"announces {announced:,} bytes ({numbers[1:]}) and holds {held:,}"
-    if dimensions == 1 and held and max(content[start:]) > 9:
-        return f"has the label {max(content[start:])}, where 0 to 9 are known"
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        return f"has sha256 {found} unpacked, which should be {sha256}"
-    return None
-
-
-def _is_whole(file: Path, sha256: str) -> bool:
-    try:
-        return hashlib.sha256(file.read_bytes()).hexdigest() == sha256
-    except OSError:
-        return False
+        raise ValueError(f"announces {announced:,} bytes ({numbers[1:]}) and holds {held:,}")
+    if dimensions == 1 and held and (label := max(content[start:])) > 9:
+        raise ValueError(f"has the label {label}, where 0 to 9 are known")
+    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+        raise ValueError(f"has sha256 {found} unpacked, which should be {sha256}")
+    os.unlink(target)  # pooch made it for this user's eyes; a cache may be shared
+    Path(target).write_bytes(content)

@@ -23,6 +23,7 @@ brush marks) is nuisance: constant with `nuisance="fixed"`, where the picture is
 of the factors alone, and drawn for each sitter with `nuisance="random"`.
 """
 
+import numbers
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ from itertools import repeat
 import torch
 from torch import Tensor
 
+from belamy._checks import MAX_SEED, whole_number
 from belamy.data.image_set import ImageSet
 from belamy.data.painter.easel import picture
 from belamy.data.painter.sitter import FACTORS, draw_factors, draw_nuisance
@@ -41,6 +43,7 @@ __all__ = ["FACTORS", "paint", "portraits"]
 
 SIZES = (16, 256)
 PIXELS_AT_ONCE = 2**16  # keeps each intermediate field within a core's cache
+MOST_SITTERS = 10**6  # all before the one asked for are drawn, too
 MODEL = (7, 18)  # seed and number of the sitter of nuisance="fixed"
 
 
@@ -66,12 +69,14 @@ def paint(
         float32 (N, 3, size, size) in [0, 1].
 
     Raises:
-        InputError: a shape, size, seed, sitter or nuisance that cannot be used.
+        InputError: a shape, size, seed, sitter or nuisance that cannot be used; NaN among factors.
     """
-    _check(size, seed, nuisance)
+    size, seed = _check(size, seed, nuisance)
     if not isinstance(factors, Tensor) or factors.ndim != 2 or factors.shape[1] != len(FACTORS):
         found = tuple(factors.shape) if isinstance(factors, Tensor) else type(factors).__name__
         raise InputError(f"factors must be a tensor (N, {len(FACTORS)}), as FACTORS; got {found}.")
+    if len(factors) == 0 or factors.is_complex() or not factors.isfinite().all():
+        raise InputError("factors must be one row or more of finite real numbers, meant for [-1, 1].")
     draws = _nuisance(len(factors), nuisance, seed, sitter)
     rows = max(1, PIXELS_AT_ONCE // size**2)
     parts = zip(factors.float().split(rows), draws.split(rows), strict=True)
@@ -102,10 +107,10 @@ def portraits(
     Raises:
         InputError: an argument that cannot be used.
     """
-    _check(size, seed, nuisance)
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
-        raise InputError(f"n must be a whole number of portraits, at least 1; got {n!r}.")
-    unknown = [vary] if isinstance(vary, str) else [name for name in vary if name not in FACTORS]
+    size, seed = _check(size, seed, nuisance)
+    n = whole_number("n", n, 1)
+    is_sequence = isinstance(vary, Sequence) and not isinstance(vary, str | bytes)
+    unknown = [name for name in vary if name not in FACTORS] if is_sequence else [vary]
     if unknown:
         known = ", ".join(FACTORS)
         raise InputError(f"vary must be a sequence of names from {known}; got {unknown}.")
@@ -134,14 +139,10 @@ def _one_thread_each() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _check(size: int, seed: int, nuisance: str) -> None:
-    low, high = SIZES
-    if not isinstance(size, int) or isinstance(size, bool) or not low <= size <= high:
-        raise InputError(f"size must be a whole number, {low} to {high} pixels; got {size!r}.")
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise InputError(f"seed must be a whole number, 0 or more; got {seed!r}.")
+def _check(size: int, seed: int, nuisance: str) -> tuple[int, int]:
     if nuisance not in ("fixed", "random"):
         raise InputError(f'nuisance must be "fixed" or "random"; got {nuisance!r}.')
+    return whole_number("size", size, *SIZES), whole_number("seed", seed, 0, MAX_SEED - 1)
 
 
 def _nuisance(
@@ -158,7 +159,12 @@ def _nuisance(
         return draw_nuisance(number + 1, family)[number:].expand(n, -1)
     if sitter is None:
         return draw_nuisance(n, seed)
-    numbers = [sitter] * n if isinstance(sitter, int) else [int(k) for k in sitter]
-    if len(numbers) != n or min(numbers, default=0) < 0:
-        raise InputError(f"sitter must be a number from 0, or {n} such, one a row; got {sitter!r}.")
-    return draw_nuisance(max(numbers, default=0) + 1, seed)[numbers]
+    try:
+        given = sitter.tolist() if isinstance(sitter, Tensor) else sitter
+        each = [given] * n if isinstance(given, numbers.Number) else list(given)
+        each = [whole_number("sitter", k, 0, MOST_SITTERS) for k in each]
+        if len(each) != n:
+            raise InputError(f"{len(each)} for {n} rows")
+    except (TypeError, ValueError) as error:  # InputError is a ValueError
+        raise InputError(f"sitter must be a number from 0, or {n} such, one a row: {error}") from error
+    return draw_nuisance(max(each) + 1, seed)[each]

@@ -9,6 +9,7 @@ import torch
 from belamy._checks import whole_number
 from belamy.data.image_set import ImageSet
 from belamy.errors import InputError
+from belamy.game.device import traits
 from belamy.randomness import generator
 
 Data = ImageSet | torch.Tensor
@@ -37,6 +38,8 @@ class Batch:
             if x.dtype == torch.uint8:
                 # Stored (N, H, W, C): the permuted view is channels_last without a copy.
                 x = x.permute(0, 3, 1, 2).to(self._rows.dtype).div_(255)
+                if self._rows.memory_format == torch.contiguous_format:
+                    x = x.contiguous()
             self._x = x
         return self._x
 
@@ -83,6 +86,7 @@ class Rows:
     def __init__(self, data: Data, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
         x = data.images if isinstance(data, ImageSet) else data
         _check(x)
+        self.memory_format = traits(device).memory_format
         self.dtype = dtype  # of images as the losses see them
         aligned = {"y": getattr(data, "labels", None), "factors": getattr(data, "factors", None)}
         aligned |= dict(getattr(data, "aligned", None) or {})

@@ -1,23 +1,89 @@
-"""Where and how precisely a game is trained."""
+"""Where and how precisely a game is trained, and whatever else differs between devices."""
 
 import contextlib
 import ctypes
+import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 
 from belamy.errors import InputError
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What is fast, and what is right, on one kind of device.
+
+    Attributes:
+        memory_format: of nets and images.
+        fused: whether optimisers take their fused kernels.
+        waits: whether every loss is read before the step that it belongs to, which costs nothing on a
+            CPU. Elsewhere a flag on the device, ``found_inf``, turns all steps from the first bad loss
+            on into none, and the losses are read later.
+        float64: whether the device has such numbers; if not, they are kept on the CPU.
+    """
+
+    memory_format: torch.memory_format = torch.channels_last
+    fused: bool = True
+    waits: bool = False
+    float64: bool = True
+
+
+# Apple's GPU takes the plain forms of everything: in channels_last BatchNorm's gradients are wrong
+# (pytorch/pytorch#175189), and the fused kernels want one layout for a weight and its gradient, and
+# pass over ``found_inf``.
+TRAITS = {
+    "cpu": Traits(waits=True),
+    "mps": Traits(torch.contiguous_format, fused=False, waits=True, float64=False),
+}
+
+
+def traits(device: torch.device) -> Traits:
+    """What differs on this device; one that is not known is taken for a CUDA GPU."""
+    return TRAITS.get(device.type, Traits())
+
+
+def double(values: torch.Tensor) -> torch.Tensor:
+    """The values in float64: on their device, or on the CPU if it has no such numbers."""
+    return values.double() if traits(values.device).float64 else values.cpu().double()
+
+
+def float64_device(device: torch.device) -> torch.device:
+    """Where ``double`` puts the values of this device."""
+    return device if traits(device).float64 else torch.device("cpu")
+
+
+def seeder(device: torch.device) -> Callable[[int], object]:
+    """What seeds torch's own generator of the device, from which dropout draws inside nets."""
+    if device.type == "cuda":
+        return torch.cuda.default_generators[device.index or 0].manual_seed
+    return torch.mps.manual_seed if device.type == "mps" else torch.default_generator.manual_seed
+
+
+def rng_state(device: torch.device) -> torch.Tensor:
+    """The state of that generator."""
+    module = {"cuda": torch.cuda, "mps": torch.mps}.get(device.type)
+    return torch.get_rng_state() if module is None else module.get_rng_state(device)
+
+
+def fork_rng(device: torch.device) -> contextlib.AbstractContextManager:
+    """A context that leaves torch's own generators, the CPU's and the device's, as it found them."""
+    if device.type not in ("cuda", "mps"):
+        return torch.random.fork_rng([])
+    return torch.random.fork_rng([device.index or 0], device_type=device.type)
+
+
 def pick_device(device: str | torch.device | None = None) -> torch.device:
-    """The device asked for, else the first of cuda, mps, cpu that this machine has.
+    """The device asked for, else $BELAMY_DEVICE, else the first of cuda, mps, cpu that this machine has.
 
     Raises:
         InputError: the device is unknown or not on this machine.
     """
-    if device is None:
+    device = device or os.environ.get("BELAMY_DEVICE")
+    if not device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -44,11 +110,6 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
     if precision == "bf16" or (precision == "auto" and native):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
-
-
-def reads_every_loss(device: torch.device) -> bool:
-    """Whether a loss can be read at every step at no cost: on a CPU nobody has to be waited for."""
-    return device.type == "cpu"
 
 
 _keepers = 0  # calls of fit that train on the CPU now, in this process

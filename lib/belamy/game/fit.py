@@ -68,7 +68,7 @@ def fit(
         schedule: factor of the learning rate, ``schedule(step, total)`` or ``schedule(step)``, for
             players that bring none.
         seed: batches and noise are functions of it.
-        device: by default the first of cuda, mps, cpu that the machine has.
+        device: by default $BELAMY_DEVICE, else the first of cuda, mps, cpu that the machine has.
         precision: "fp32", "bf16", or "auto": bf16 where CUDA hardware has it, else fp32.
         callbacks: called as ``callback(game, epoch)`` after every epoch (from 1, counted over all
             calls), nets in evaluation mode. Numbers that one returns by name, {"validation": 3.2},
@@ -105,7 +105,7 @@ def fit(
             raise InputError(f"callbacks holds {callback!r}, which cannot be called")
     device = devices.pick_device(device)
     context = devices.autocast(precision, device)
-    optimizers = build_optimizers(game, optimizer)
+    optimizers = build_optimizers(game, optimizer, device)
     schedules = {p.name: of_step_and_total(p.schedule or schedule) for p in game.players}
     batches = Batches(data, batch_size, seed, device, game.dtype)
     path = None if checkpoint is None else checkpoints.check_writable(checkpoint)
@@ -113,8 +113,8 @@ def fit(
     # Nets go to their device, optimisers go on from where those of an earlier call were.
     game.nets.to(device)
     for value in (*game.nets.parameters(), *game.nets.buffers()):
-        if value.dim() == 4:  # the fastest layout for convolutions of images
-            value.data = value.data.to(memory_format=torch.channels_last)
+        if value.dim() == 4:  # the weights of convolutions of images, in the layout that is right and fast
+            value.data = value.data.to(memory_format=devices.traits(device).memory_format)
     for name, new in optimizers.items():
         hand_over(game.optimizers.get(name), new)
     fresh, game.optimizers = not any(game.steps.values()), optimizers
@@ -213,11 +213,10 @@ class _Training:
         self.schedules, self.total, self.seed = schedules, total, seed
         self.noise = Noise(batches.device, dtype=game.dtype)
         # Dropout inside nets draws from the global generator: it, too, becomes a function of the step.
-        self.cuda = batches.device.index or 0 if batches.device.type == "cuda" else None
-        self.global_rng = torch.default_generator if self.cuda is None else torch.cuda.default_generators[self.cuda]
+        self.seed_dropout = devices.seeder(batches.device)
         # On an accelerator nobody waits for a loss: a flag on the device masks all updates from
         # the first bad one on, and ``check_losses`` looks later.
-        self.waits = devices.reads_every_loss(batches.device)
+        self.waits = devices.traits(batches.device).waits
         self.bad = torch.zeros((), device=batches.device)
         self.taken = {p.name: torch.zeros((), device=batches.device) for p in game.players}  # since the last look
         self.begun: set[str] = set()  # players whose first step has been looked at closely
@@ -227,7 +226,7 @@ class _Training:
 
     def __enter__(self) -> "_Training":
         self.outer = contextlib.ExitStack()
-        self.outer.enter_context(torch.random.fork_rng([] if self.cuda is None else [self.cuda]))
+        self.outer.enter_context(devices.fork_rng(self.batches.device))
         self.outer.enter_context(checking_values(False))
         self.resume()
         return self
@@ -286,7 +285,7 @@ class _Training:
         step = game.steps[players[0].name]
         batch = self.batches.draw(turn.name, step)
         noise = self.noise.at(self.seed, turn.name, step, self.total[turn.name])
-        self.global_rng.manual_seed(noise.generator.initial_seed() ^ 1)
+        self.seed_dropout(noise.generator.initial_seed() ^ 1)
         first = turn.name not in self.begun
         moving = {name for player in players for name in player.nets}
         before = _remember(self.holders, moving) + _remember(self.remembering, self.holders.keys() - moving)

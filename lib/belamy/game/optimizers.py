@@ -9,6 +9,7 @@ from functools import partial
 import torch
 
 from belamy.errors import InputError
+from belamy.game.device import traits
 from belamy.game.players import Game
 
 Optimizer = Callable[..., torch.optim.Optimizer]
@@ -46,7 +47,7 @@ def of_step_and_total(schedule: Callable[..., float] | None) -> Callable[[int, i
 
 
 def build_optimizers(
-    game: Game, optimizer: Optimizer | Mapping[str, Optimizer]
+    game: Game, optimizer: Optimizer | Mapping[str, Optimizer], device: torch.device
 ) -> dict[str, torch.optim.Optimizer]:
     """A new optimiser for every player; the game is left as it is.
 
@@ -74,11 +75,11 @@ def build_optimizers(
                 f"optimizer of {player.name!r} is {factory!r}; pass a class or partial(Adam, lr=1e-3), which "
                 "fit calls with the player's parameters"
             )
-        # The fused kernels are the fastest on every device; foreach is slower than a loop on a CPU.
+        # Where the fused kernels work they are the fastest; foreach is slower than a loop on a CPU.
         inner, options = (factory.func, factory.keywords) if isinstance(factory, partial) else (factory, {})
         try:
             fused = "fused" in inspect.signature(inner).parameters and not {"fused", "foreach"} & set(options)
-            fused = fused and all(p.is_floating_point() for p in parameters)
+            fused = fused and all(p.is_floating_point() and traits(device).fused for p in parameters)
             new = factory(parameters, fused=True) if fused else factory(parameters)
         except (TypeError, ValueError) as error:
             raise InputError(f"optimizer of {player.name!r} cannot be built: {error}") from error

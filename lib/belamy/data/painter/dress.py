@@ -4,16 +4,15 @@ Figure frame: u to the right, v up, in the units of the head frame, upright, ori
 the neck. Each garment has its own relief, so that the lamp models it.
 """
 
-from types import SimpleNamespace
-
 import torch
 from torch import Tensor
 
 from belamy.data.painter.brush import bell, inside, mix, normal, soft_abs, soft_relu, waves
 from belamy.data.painter.light import CLOTH, LINEN, lit
+from belamy.data.painter.sitter import Sitter
 
 
-def paint_neck(canvas: Tensor, u: Tensor, v: Tensor, t: SimpleNamespace, shadow: Tensor) -> Tensor:
+def paint_neck(canvas: Tensor, u: Tensor, v: Tensor, t: Sitter, shadow: Tensor) -> Tensor:
     """Neck and the upper chest, in flesh; the neck leans with the head."""
     axis = u - (0.32 * t.sin_yaw + 0.6 * t.sin_tilt) * soft_relu(v + 0.1, 0.1)
     half = t.neck * (1 + 0.18 * inside(-v, 0.35)) + 0.55 * soft_relu(-0.16 - v, 0.12)
@@ -26,7 +25,7 @@ def paint_neck(canvas: Tensor, u: Tensor, v: Tensor, t: SimpleNamespace, shadow:
     return mix(canvas, flesh, cover)
 
 
-def paint_dress(canvas: Tensor, u: Tensor, v: Tensor, t: SimpleNamespace, shadow: Tensor) -> Tensor:
+def paint_dress(canvas: Tensor, u: Tensor, v: Tensor, t: Sitter, shadow: Tensor) -> Tensor:
     """Shoulders in their folds, then cloak, linen, pearls and ruff where the sitter wears them."""
     side = soft_abs(u, 0.15)
     fall = (0.31 - 0.05 * t.man) * side + 1.6 * soft_relu(side - t.shoulders, 0.22)
@@ -46,7 +45,7 @@ def paint_dress(canvas: Tensor, u: Tensor, v: Tensor, t: SimpleNamespace, shadow
     return _ruff(canvas, u, v, t, shadow)
 
 
-def _folds(u: Tensor, v: Tensor, side: Tensor, room: Tensor, t: SimpleNamespace) -> Tensor:
+def _folds(u: Tensor, v: Tensor, side: Tensor, room: Tensor, t: Sitter) -> Tensor:
     """Relief of the dress: round shoulders, folds, sleeve seams and the placket down the front."""
     bend = u + 0.25 * torch.sin(2.2 * v)
     folds = waves(bend, 0.45 * v + 0.35 * side, 0.75, t.folds, t.pixel)
@@ -57,7 +56,9 @@ def _folds(u: Tensor, v: Tensor, side: Tensor, room: Tensor, t: SimpleNamespace)
     return shoulders + 0.085 * folds + 0.028 * creases - 0.02 * seam - 0.04 * placket
 
 
-def _cloak(canvas, u, v, room, t: SimpleNamespace, shadow: Tensor) -> Tensor:
+def _cloak(
+    canvas: Tensor, u: Tensor, v: Tensor, room: Tensor, t: Sitter, shadow: Tensor
+) -> Tensor:
     """A cloak in a deeper tone over one shoulder, in broad folds."""
     side = torch.sign(t.cloak)
     across = side * u - 0.42 - 0.62 * (v + 0.35) - 0.05 * torch.sin(4 * v)
@@ -71,7 +72,16 @@ def _cloak(canvas, u, v, room, t: SimpleNamespace, shadow: Tensor) -> Tensor:
     return mix(canvas, cloak, t.cloak.abs() * cover)
 
 
-def _linen(canvas, u, v, side, room, open_by, t: SimpleNamespace, shadow: Tensor) -> Tensor:
+def _linen(
+    canvas: Tensor,
+    u: Tensor,
+    v: Tensor,
+    side: Tensor,
+    room: Tensor,
+    open_by: Tensor,
+    t: Sitter,
+    shadow: Tensor,
+) -> Tensor:
     """White at the neck: the rim of a shirt or chemise, stock and jabot, or a falling band."""
     px = t.pixel
     pleat = waves(u, 0.3 * v, 2.2, t.lace, px)
@@ -93,14 +103,16 @@ def _linen(canvas, u, v, side, room, open_by, t: SimpleNamespace, shadow: Tensor
     return mix(canvas, linen, white * (0.88 + 0.10 * pleat.clamp(-1, 1)))
 
 
-def _pearls(canvas, u, v, side, t: SimpleNamespace, shadow: Tensor) -> Tensor:
+def _pearls(
+    canvas: Tensor, u: Tensor, v: Tensor, side: Tensor, t: Sitter, shadow: Tensor
+) -> Tensor:
     """A string of pearls; where pixels are too large for beads, a plain band."""
     beads = 0.55 + 0.45 * torch.cos(95 * u) * torch.exp(-30 * t.pixel**2)
     string = bell(v + 0.20 - 0.55 * side**2, 0.022) * inside(t.neck + 0.06 - side, 0.05) * beads
     return mix(canvas, 0.95 * LINEN * (1 - 0.6 * shadow).unsqueeze(1), 0.85 * t.pearls * string)
 
 
-def _ruff(canvas: Tensor, u: Tensor, v: Tensor, t: SimpleNamespace, shadow: Tensor) -> Tensor:
+def _ruff(canvas: Tensor, u: Tensor, v: Tensor, t: Sitter, shadow: Tensor) -> Tensor:
     """A millstone ruff, pleated all round."""
     lift = v - 0.02
     disc = 1 - (u / 1.02) ** 2 - (lift / 0.40) ** 2

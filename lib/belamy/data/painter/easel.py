@@ -1,16 +1,14 @@
 """The whole picture: from sitters to canvases, one pure function."""
 
 import math
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
 from belamy.data.painter import dress, face, ground, hair, head
 from belamy.data.painter.brush import GAMMA, bell, hue, inside, tint, waves
-from belamy.data.painter.light import direction
-from belamy.data.painter.palette import choose_colours
-from belamy.data.painter.sitter import traits
+from belamy.data.painter.head import Surface
+from belamy.data.painter.sitter import Sitter, sit
 
 VARNISH = hue(1.0, 0.965, 0.87)
 GLAZE = tint(0.0040, 0.0026, 0.0016)  # no black is darker than old umber
@@ -23,9 +21,7 @@ def picture(factors: Tensor, draws: Tensor, size: int) -> Tensor:
 
     Back to front: ground, hair, neck, dress, front locks, ears, face, hair on the head, headgear.
     """
-    t = traits(factors, draws)
-    _pose(t, size)
-    choose_colours(t)
+    t = sit(factors, draws, size)
     u, v = _canvas(t, size)
     fu, fv = (u - t.offset) / t.scale, (v - NECK_PIT) / t.scale  # figure frame
     x = t.cos_tilt * fu + t.sin_tilt * fv - 0.10 * t.sin_yaw  # head frame, as seen
@@ -35,7 +31,10 @@ def picture(factors: Tensor, draws: Tensor, size: int) -> Tensor:
     return _finish(canvas, u, v, t)
 
 
-def _figure(canvas, fu, fv, x, y, surface: SimpleNamespace, t: SimpleNamespace) -> Tensor:
+def _figure(
+    canvas: Tensor, fu: Tensor, fv: Tensor, x: Tensor, y: Tensor, surface: Surface, t: Sitter
+) -> Tensor:
+    """The sitter on the ground; fu, fv in the figure's frame, x, y in the head's."""
     bulk, flow = hair.mass(x, y, t), hair.strands(x, y, t)
     under = _head_shadow(fu, fv, t)
     behind = 0.45 * inside(-0.2 - y, 0.4) + 0.4 * bell(surface.distance, 0.10)
@@ -54,18 +53,7 @@ def _figure(canvas, fu, fv, x, y, surface: SimpleNamespace, t: SimpleNamespace) 
     return hair.paint_cap(hair.paint_hat(canvas, x, y, t), x, y, t)
 
 
-def _pose(t: SimpleNamespace, size: int) -> None:
-    """Angles, scale and lamp of each row; the pixel's side in the picture and in head units."""
-    yaw, tilt = 0.60 * t.yaw, 0.24 * t.tilt
-    t.cos_yaw, t.sin_yaw, t.cos_tilt, t.sin_tilt = yaw.cos(), yaw.sin(), tilt.cos(), tilt.sin()
-    t.scale = 0.49 * torch.exp(0.11 * t.closeness)
-    t.half_width = 0.68 * torch.exp(0.21 * t.face_width)
-    t.lamp = direction(t.light)
-    t.picture_pixel = torch.tensor(2.0 / size)
-    t.pixel = t.picture_pixel / t.scale
-
-
-def _canvas(t: SimpleNamespace, size: int) -> tuple[Tensor, Tensor]:
+def _canvas(t: Sitter, size: int) -> tuple[Tensor, Tensor]:
     """Picture coordinates in [-1, 1], v up, shaken a little by the brush: no edge is ruled."""
     ticks = (2 * torch.arange(size) + 1) / size - 1
     u, v = ticks.expand(1, size, size), -ticks[:, None].expand(1, size, size)
@@ -75,7 +63,7 @@ def _canvas(t: SimpleNamespace, size: int) -> tuple[Tensor, Tensor]:
     return u + 0.0034 * du, v + 0.0034 * dv
 
 
-def _head_shadow(fu: Tensor, fv: Tensor, t: SimpleNamespace) -> Tensor:
+def _head_shadow(fu: Tensor, fv: Tensor, t: Sitter) -> Tensor:
     """The head's shadow on neck and collar: its outline, moved away from the lamp."""
     lx, ly, lz = t.lamp
     reach = 0.55 / (lz + 0.35)
@@ -84,7 +72,7 @@ def _head_shadow(fu: Tensor, fv: Tensor, t: SimpleNamespace) -> Tensor:
     return 0.90 * inside(1 - du**2 - dv**2, 0.75) * inside(0.5 - fv, 0.2)
 
 
-def _brow_shadow(surface: SimpleNamespace, y: Tensor, t: SimpleNamespace) -> Tensor:
+def _brow_shadow(surface: Surface, y: Tensor, t: Sitter) -> Tensor:
     """Hair and hat on the brow: a soft band under the hairline, deeper under a brim."""
     line = t.hairline - 1.2 * surface.x**2
     fringe = 0.7 * inside(y - line + 0.09, 0.16) * (1 - t.bare_crown)
@@ -92,7 +80,7 @@ def _brow_shadow(surface: SimpleNamespace, y: Tensor, t: SimpleNamespace) -> Ten
     return 0.45 * (fringe + brim)
 
 
-def _finish(canvas: Tensor, u: Tensor, v: Tensor, t: SimpleNamespace) -> Tensor:
+def _finish(canvas: Tensor, u: Tensor, v: Tensor, t: Sitter) -> Tensor:
     """Brush marks, weave, tone curve and varnish; linear light in, display values out."""
     px = t.picture_pixel
     marks = torch.tanh(1.5 * waves(u + 0.4 * v, 0.3 * v - 0.1 * u, 7.0, t.dabs, px))

@@ -1,7 +1,5 @@
 """Flesh and features, painted in the head frame so that they turn and foreshorten with it."""
 
-from types import SimpleNamespace
-
 import torch
 from torch import Tensor
 
@@ -16,8 +14,9 @@ from belamy.data.painter.brush import (
     tint,
     waves,
 )
-from belamy.data.painter.head import nose
+from belamy.data.painter.head import Surface, nose
 from belamy.data.painter.light import gloss, lit
+from belamy.data.painter.sitter import Sitter
 
 RED, DARK, SCLERA = hue(0.72, 0.26, 0.20), hue(0.13, 0.07, 0.05), hue(0.70, 0.64, 0.57)
 SHINE = hue(1.0, 0.94, 0.84)
@@ -31,7 +30,7 @@ def stroke(distance: Tensor, width: Tensor | float, pixel: Tensor) -> Tensor:
 
 
 def paint_face(
-    canvas: Tensor, f: SimpleNamespace, y: Tensor, t: SimpleNamespace, shadow: Tensor
+    canvas: Tensor, f: Surface, y: Tensor, t: Sitter, shadow: Tensor
 ) -> Tensor:
     """Lay the lit head over the canvas. `f` is `head.surface`, `shadow` what hair and hat throw."""
     x, shape = f.x, normal(f.z, t.pixel)
@@ -46,7 +45,7 @@ def paint_face(
     return mix(canvas, flesh, inside(f.distance, 0.02 + 1.2 * t.pixel))
 
 
-def paint_ears(canvas: Tensor, u: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
+def paint_ears(canvas: Tensor, u: Tensor, y: Tensor, t: Sitter) -> Tensor:
     """Both ears, behind the face; long hair falls over them."""
     shown = 1 - 0.95 * inside(t.hair_length - 0.1, 1.2)
     for side in (-1.0, 1.0):
@@ -59,7 +58,7 @@ def paint_ears(canvas: Tensor, u: Tensor, y: Tensor, t: SimpleNamespace) -> Tens
     return canvas
 
 
-def _complexion(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
+def _complexion(x: Tensor, y: Tensor, t: Sitter) -> Tensor:
     """Skin: rosy cheeks, nose and chin, cool sockets and jaw, dark nostrils."""
     xa, tip = soft_abs(x), y + t.nose_length
     blush = 0.30 * bell(xa - 0.40, 0.15) * bell(y + 0.33, 0.14)
@@ -76,7 +75,7 @@ def _complexion(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
 
 
 def _eyes(
-    albedo: Tensor, x: Tensor, y: Tensor, t: SimpleNamespace
+    albedo: Tensor, x: Tensor, y: Tensor, t: Sitter
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Both eyes at once, by |x|: albedo with eyes and lids, their opening, the catch of light."""
     px = t.pixel
@@ -97,7 +96,7 @@ def _eyes(
 
 
 def _eyeball(
-    x: Tensor, y: Tensor, e: Tensor, over: Tensor, t: SimpleNamespace
+    x: Tensor, y: Tensor, e: Tensor, over: Tensor, t: Sitter
 ) -> tuple[Tensor, Tensor]:
     """White under the shadow of the lid, iris and pupil; and the spot that the lamp leaves."""
     px, side = t.pixel, torch.tanh(x / 0.05)
@@ -114,7 +113,7 @@ def _eyeball(
     return ball, spot
 
 
-def _brows(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
+def _brows(x: Tensor, y: Tensor, t: Sitter) -> Tensor:
     e = (soft_abs(x) - t.eye_distance) / 0.2
     middle = t.brow_height + 0.028 - 0.045 * (e - 0.35) ** 2 - 0.006 * e
     thick = 0.030 * t.brow_weight * (1 - 0.32 * e)
@@ -122,7 +121,7 @@ def _brows(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
     return stroke(y - middle, thick, t.pixel) * inside(1 - soft_abs(e - 0.05, 0.1), 0.3) * hairs
 
 
-def _mouth(albedo: Tensor, x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
+def _mouth(albedo: Tensor, x: Tensor, y: Tensor, t: Sitter) -> Tensor:
     px, e = t.pixel, x / t.mouth_width
     arch = 1 - e**2
     bow = 0.006 * bell(soft_abs(e) - 0.4, 0.2) - 0.008 * bell(e, 0.25)
@@ -139,7 +138,7 @@ def _mouth(albedo: Tensor, x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
     return mix(albedo, DARK, torch.clamp(parting + corner, max=0.9))
 
 
-def _nose_shadow(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
+def _nose_shadow(x: Tensor, y: Tensor, t: Sitter) -> Tensor:
     """What the nose throws: march from the face to the lamp; how far does the nose rise above?"""
     lx, ly, lz = t.lamp
     aside, ahead = lx * t.cos_yaw - lz * t.sin_yaw, lz * t.cos_yaw + lx * t.sin_yaw  # head frame

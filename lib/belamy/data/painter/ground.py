@@ -1,17 +1,16 @@
 """The ground behind the sitter. Picture frame: u to the right, v up, both in [-1, 1]."""
 
-from types import SimpleNamespace
-
 import torch
 from torch import Tensor
 
 from belamy.data.painter.brush import bell, inside, mix, soft_relu, tint, waves
+from belamy.data.painter.sitter import Sitter
 
 DRAPE = tint(1.35, 0.62, 0.50)  # a curtain is the ground's colour, redder
 GLEAM = tint(1.10, 0.95, 0.70)  # light low over the hills
 
 
-def paint_ground(u: Tensor, v: Tensor, t: SimpleNamespace) -> Tensor:
+def paint_ground(u: Tensor, v: Tensor, t: Sitter) -> Tensor:
     """The ground (N, 3, S, S): scumbled, lighter away from the lamp; some curtains, landscapes."""
     px = t.picture_pixel
     scumble = 0.6 * waves(u, v, 0.7, t.scumble, px) + 0.4 * waves(u, 0.5 * v, 3.0, t.dabs, px)
@@ -23,7 +22,7 @@ def paint_ground(u: Tensor, v: Tensor, t: SimpleNamespace) -> Tensor:
     return mix(colour, _landscape(u, v, t), t.landscape.expand_as(v))
 
 
-def _curtain(colour: Tensor, u: Tensor, v: Tensor, t: SimpleNamespace) -> Tensor:
+def _curtain(colour: Tensor, u: Tensor, v: Tensor, t: Sitter) -> Tensor:
     """A curtain at one side of the picture."""
     fold = torch.sin(9 * u + 1.6 * v + 1.3 * torch.sin(2.3 * v + 4 * u) + 6 * t.ground_side)
     hem = u * torch.sign(t.ground_side) - 0.52 - 0.10 * v - 0.05 * torch.sin(5 * v)
@@ -31,7 +30,7 @@ def _curtain(colour: Tensor, u: Tensor, v: Tensor, t: SimpleNamespace) -> Tensor
     return mix(colour, drape, t.curtain * inside(hem, 0.06 + t.picture_pixel))
 
 
-def _landscape(u: Tensor, v: Tensor, t: SimpleNamespace) -> Tensor:
+def _landscape(u: Tensor, v: Tensor, t: Sitter) -> Tensor:
     """Evening sky over low hills, in the ground's own hue and tone."""
     px = t.picture_pixel
     cloud = waves(0.6 * u, 1.6 * v, 0.9, t.scumble, px)

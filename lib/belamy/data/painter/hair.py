@@ -1,18 +1,26 @@
 """Hair, beard and headgear, in the head frame as seen: u to the right, y up from the eyes."""
 
-from types import SimpleNamespace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from belamy.data.painter.brush import bell, hue, inside, mix, normal, soft_abs, soft_relu, waves
-from belamy.data.painter.head import CROWN, span
+from belamy.data.painter.head import CROWN, Surface, span
 from belamy.data.painter.light import CLOTH, LINEN, lit
+from belamy.data.painter.sitter import Sitter
 
 FELT = hue(0.18, 0.14, 0.12)
 
 
-def strands(u: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
+class Mass(NamedTuple):
+    """The hair's volume at each pixel, (N, S, S)."""
+
+    cover: Tensor  # soft, behind the head
+    height: Tensor  # for the light to model
+
+
+def strands(u: Tensor, y: Tensor, t: Sitter) -> Tensor:
     """Noise along locks that fall from the parting and wave on their way down."""
     fall = soft_relu(1.25 - y, 0.3)
     across = (u - t.parting) / (0.55 + 0.55 * fall)
@@ -23,8 +31,8 @@ def strands(u: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
     return 0.75 * locks + 0.5 * hairs
 
 
-def mass(u: Tensor, y: Tensor, t: SimpleNamespace) -> SimpleNamespace:
-    """The hair's volume: soft `cover` behind the head, and `height` for the light to model."""
+def mass(u: Tensor, y: Tensor, t: Sitter) -> Mass:
+    """The hair's volume, from its length, its curl and the turn of the head."""
     length = 0.5 + 0.5 * t.hair_length
     swell = t.volume + 0.03 + 0.045 * t.hair_length
     reach = span(t, swell) * (1 - (0.03 + 0.12 * inside(y - 0.15, 0.4)) * t.bare_crown)
@@ -36,16 +44,16 @@ def mass(u: Tensor, y: Tensor, t: SimpleNamespace) -> SimpleNamespace:
     room = 1 - up**2.6 - ((u + 0.12 * t.sin_yaw) / (reach * fuller)) ** 2 + 2 * frizz
     cover = inside(0.5 * room, 0.05 + 1.2 * t.pixel)
     cover = cover * inside(y - end, 0.10 + 0.06 * length + t.pixel)
-    return SimpleNamespace(cover=cover, height=0.8 * torch.sqrt(soft_relu(room, 0.15)))
+    return Mass(cover=cover, height=0.8 * torch.sqrt(soft_relu(room, 0.15)))
 
 
-def in_front(u: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
+def in_front(u: Tensor, y: Tensor, t: Sitter) -> Tensor:
     """Where the hair hangs before the shoulders: outside the neck, below the jaw."""
     aside = soft_abs(u - 0.15 * t.sin_yaw) - 0.50 - 0.10 * inside(-1.2 - y, 0.4)
     return inside(aside, 0.16) * inside(-0.55 - y, 0.2)
 
 
-def on_head(f: SimpleNamespace, u: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
+def on_head(f: Surface, u: Tensor, y: Tensor, t: Sitter) -> Tensor:
     """Cover of the hair that grows on the visible skull: above the hairline, behind the ear."""
     length = 0.5 + 0.5 * t.hair_length
     uneven = 0.02 * waves(u, y, 3.0, t.edge, t.pixel)
@@ -59,7 +67,7 @@ def on_head(f: SimpleNamespace, u: Tensor, y: Tensor, t: SimpleNamespace) -> Ten
     return near * (1 - (1 - top) * (1 - behind))
 
 
-def beard(u: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
+def beard(u: Tensor, y: Tensor, t: Sitter) -> Tensor:
     """Cover of moustache and beard; the beard hangs from the chin, so it may leave the face."""
     x = (u - 0.66 * t.sin_yaw) / t.cos_yaw
     xa = soft_abs(x)
@@ -80,7 +88,7 @@ def paint_hair(
     cover: Tensor,
     height: Tensor,
     flow: Tensor,
-    t: SimpleNamespace,
+    t: Sitter,
     shadow: Tensor,
 ) -> Tensor:
     """Lay lit hair: form from `height`, a broad sheen broken into locks by `flow`."""
@@ -92,7 +100,7 @@ def paint_hair(
     return mix(canvas, colour + (0.30 * t.hair_colour + 0.018) * sheen.unsqueeze(1), cover)
 
 
-def paint_hat(canvas: Tensor, u: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
+def paint_hat(canvas: Tensor, u: Tensor, y: Tensor, t: Sitter) -> Tensor:
     """A broad dark felt hat."""
     none, edge = torch.zeros_like(u), 0.12 + 2 * t.pixel
     slant = y - 0.08 * u
@@ -108,7 +116,7 @@ def paint_hat(canvas: Tensor, u: Tensor, y: Tensor, t: SimpleNamespace) -> Tenso
     return mix(canvas, felt, t.hat * inside(brim, edge))
 
 
-def paint_cap(canvas: Tensor, u: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
+def paint_cap(canvas: Tensor, u: Tensor, y: Tensor, t: Sitter) -> Tensor:
     """A close linen cap."""
     reach = span(t, 0.15)
     room = 1 - (soft_relu(y, 0.05) / 1.14) ** 2.3 - ((u + 0.15 * t.sin_yaw) / reach) ** 2

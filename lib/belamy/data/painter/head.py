@@ -4,17 +4,27 @@ Head frame, in units of about half a head's height: x to the picture's right, y 
 z out of the face. Chin near y = -1.05, crown near y = 1. Seen orthographically.
 """
 
-from types import SimpleNamespace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from belamy.data.painter.brush import bell, inside, soft_abs, soft_relu
+from belamy.data.painter.sitter import Sitter
 
 CROWN, DEPTH = 0.96, 0.93
 
 
-def nose(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
+class Surface(NamedTuple):
+    """The head as seen at each pixel, (N, S, S)."""
+
+    distance: Tensor  # inside its edge
+    z: Tensor  # towards us
+    x: Tensor  # in the frame of the head: to its side,
+    depth: Tensor  # and out of its face
+
+
+def nose(x: Tensor, y: Tensor, t: Sitter) -> Tensor:
     """Height of the nose over the face: a ridge rising to the tip, undercut below, and wings."""
     tip = -t.nose_length
     along = inside(0.06 - y, 0.30) * (0.42 + 0.58 * inside(tip + 0.17 - y, 0.24))
@@ -24,7 +34,7 @@ def nose(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
     return 0.25 * along * ridge + 0.06 * wings
 
 
-def relief(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
+def relief(x: Tensor, y: Tensor, t: Sitter) -> Tensor:
     """Height of all other features over the plain head."""
     xa = soft_abs(x)
     ex = xa - t.eye_distance
@@ -45,13 +55,13 @@ def relief(x: Tensor, y: Tensor, t: SimpleNamespace) -> Tensor:
     return total + 0.085 * bell(x, 0.17) * bell(y + 0.93 * t.chin, 0.105)
 
 
-def span(t: SimpleNamespace, swell: Tensor | float = 0.0) -> Tensor:
+def span(t: Sitter, swell: Tensor | float = 0.0) -> Tensor:
     """Half-width of the turned head at the height of the eyes, `swell` wider all round."""
     wide, deep = (t.half_width + swell) * t.cos_yaw, (DEPTH + swell) * t.sin_yaw
     return torch.sqrt(wide**2 + deep**2)
 
 
-def outline(u: Tensor, y: Tensor, t: SimpleNamespace) -> tuple[Tensor, Tensor]:
+def outline(u: Tensor, y: Tensor, t: Sitter) -> tuple[Tensor, Tensor]:
     """The plain head without relief, as seen: distance inside its edge, and depth z.
 
     At each height the head is an ellipse with half-width a and half-depth b about (0, centre), both
@@ -70,13 +80,13 @@ def outline(u: Tensor, y: Tensor, t: SimpleNamespace) -> tuple[Tensor, Tensor]:
     a2, b2 = t.half_width**2 * scale, DEPTH**2 * scale
     quad = sin**2 / a2 + cos**2 / b2
     cross = du * sin * cos * (1 / b2 - 1 / a2)
-    bulge = torch.sqrt(soft_relu(quad * room / scale, 0.03)) 
+    bulge = torch.sqrt(soft_relu(quad * room / scale, 0.03))
     z = centre * cos + (bulge - cross) / quad - 1.4 * soft_relu(-room, 0.04)
     return room / slope, z
 
 
-def surface(u: Tensor, y: Tensor, t: SimpleNamespace) -> SimpleNamespace:
-    """The head with all relief: `distance` to its edge, depth `z` as seen, head frame x and z.
+def surface(u: Tensor, y: Tensor, t: Sitter) -> Surface:
+    """The head with all relief.
 
     The relief stands where the displaced surface is, not the plain one: a fixed point, reached in a
     few steps, which is what makes the nose slide over the far cheek when the head turns.
@@ -90,4 +100,4 @@ def surface(u: Tensor, y: Tensor, t: SimpleNamespace) -> SimpleNamespace:
         z = 0.5 * (z + plain + front * nose(x, y, t))
     x = u * cos - z * sin
     z = plain + front * (nose(x, y, t) + relief(x, y, t))
-    return SimpleNamespace(distance=distance, z=z, x=u * cos - z * sin, depth=u * sin + z * cos)
+    return Surface(distance=distance, z=z, x=u * cos - z * sin, depth=u * sin + z * cos)

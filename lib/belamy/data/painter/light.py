@@ -1,12 +1,10 @@
 """Warm key light from one side, cool dim surroundings, flesh that lets light seep past the edge."""
 
-import math
-from types import SimpleNamespace
-
 import torch
 from torch import Tensor
 
 from belamy.data.painter.brush import hue, soft_relu
+from belamy.data.painter.sitter import Sitter
 
 KEY = (1.56, 1.37, 1.11)  # warm, as from a high window onto a varnished canvas
 FILL = (0.058, 0.056, 0.062)
@@ -16,18 +14,10 @@ CLOTH = (0.12, 0.12, 0.12)
 LINEN = hue(0.90, 0.87, 0.80)
 
 
-def direction(light: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Unit vector to the lamp: from the left at -1 to the right at 1, always from above."""
-    azimuth, height = 1.22 * light, 0.60
-    level = math.cos(height)
-    up = torch.full_like(light, math.sin(height))
-    return level * torch.sin(azimuth), up, level * torch.cos(azimuth)
-
-
 def lit(
     albedo: Tensor,
     normal: tuple[Tensor, Tensor, Tensor],
-    t: SimpleNamespace,
+    t: Sitter,
     shadow: Tensor,
     wrap: tuple[float, float, float] = FLESH,
 ) -> Tensor:
@@ -42,7 +32,7 @@ def lit(
     return albedo * torch.stack(shades, 1)
 
 
-def gloss(normal: tuple[Tensor, Tensor, Tensor], t: SimpleNamespace, sharpness: float) -> Tensor:
+def gloss(normal: tuple[Tensor, Tensor, Tensor], t: Sitter, sharpness: float) -> Tensor:
     """Highlight of a smooth surface, 1 at its centre (half-vector between lamp and eye)."""
     lx, ly, lz = t.lamp
     size = torch.rsqrt(lx**2 + ly**2 + (lz + 1) ** 2)

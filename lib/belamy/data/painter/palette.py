@@ -1,10 +1,6 @@
 """The palette: the paths of colour that the factors walk, given in display values."""
 
-from types import SimpleNamespace
-
-import torch
-
-from belamy.data.painter.brush import blend, pigment
+from belamy.data.painter.brush import pigment
 
 SKIN = pigment(
     (0.89, 0.735, 0.62),
@@ -29,15 +25,3 @@ CLOTH = pigment(
     (0.19, 0.24, 0.47),
 )
 GROUND = pigment((0.48, 0.26, 0.16), (0.42, 0.33, 0.19), (0.33, 0.35, 0.25), (0.26, 0.35, 0.37))
-
-
-def choose_colours(t: SimpleNamespace) -> None:
-    """Fix the sitter's colours, (N, 3, 1, 1): hue along a path, tone as brightness."""
-    t.skin_colour = blend(SKIN, t.skin_tone)
-    t.hair_colour = blend(HAIR, t.hair_tone)
-    t.iris_colour = blend(IRIS, t.iris)
-    brightness = torch.exp(1.15 * t.clothing_tone - 0.95).unsqueeze(1)
-    bloom = 0.07 * torch.exp(2.2 * (t.clothing_tone - 1)).unsqueeze(1)  # light cloth is greyer
-    t.cloth_colour = blend(CLOTH, t.clothing_hue) * brightness + bloom
-    brightness = torch.exp(1.10 * t.background_tone - 0.80).unsqueeze(1)
-    t.ground_colour = blend(GROUND, t.background_hue) * brightness

@@ -1,0 +1,48 @@
+"""What differs between devices, tried with the CPU as a stand-in that has the traits of Apple's GPU."""
+
+import pytest
+import torch
+from torch import nn
+
+from belamy.data import ImageSet
+from belamy.game import Game, Player, fit
+from belamy.game import device as devices
+
+CPU, CUDA, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
+
+
+def test_apple_s_gpu_gets_the_plain_forms():
+    mps = devices.traits(MPS)
+    assert mps.memory_format == torch.contiguous_format
+    assert (mps.fused, mps.waits, mps.float64) == (False, True, False)
+    assert devices.float64_device(MPS) == CPU
+    assert devices.seeder(MPS) is torch.mps.manual_seed
+    for device in (CPU, CUDA):
+        assert devices.traits(device).memory_format == torch.channels_last
+        assert devices.traits(device).fused and devices.float64_device(device) == device
+    assert devices.traits(CPU).waits and not devices.traits(CUDA).waits
+
+
+@pytest.mark.parametrize("apple", [True, False])
+def test_training_uses_the_forms_of_its_device(monkeypatch, apple):
+    if apple:
+        monkeypatch.setitem(devices.TRAITS, "cpu", devices.TRAITS["mps"])
+    seen = []
+
+    def loss(nets, batch, noise):
+        seen.append(batch.x.is_contiguous())
+        return nets.net(batch.x).square().mean()
+
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5))
+    images = ImageSet(torch.randint(256, (8, 3, 8, 8), dtype=torch.uint8), "noise")
+    game = Game({"net": net}, [Player(["net"], loss)])
+    fit(game, images, rounds=2, batch_size=4, device="cpu", progress=False)
+    assert seen == [apple, apple]
+    assert net[0].weight.is_contiguous() == apple
+    assert bool(game.optimizers["net"].defaults["fused"]) != apple
+
+
+def test_double_moves_to_the_cpu_only_where_float64_is_refused():
+    x = torch.ones(3, device="meta")
+    assert devices.double(x).dtype == torch.float64 and devices.double(x).device.type == "meta"
+    assert torch.equal(devices.double(torch.ones(3)), torch.ones(3, dtype=torch.float64))

@@ -1,0 +1,97 @@
+"""The book's commands, also for machines without `make`: python -m tools.make book
+
+The Makefile calls them, so that each stands once. On a fresh clone nothing is installed yet: only
+Python's own library is imported here.
+"""
+
+import argparse
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PARALLEL = ("-n", "2", "--dist", "loadscope")
+CELL_TIMEOUT = 1800  # seconds
+TEST_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "BELAMY_PROFILE": "cpu"}
+
+
+def python() -> Path:
+    """The interpreter of the book's own environment, which may not be there yet."""
+    return ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def setup() -> None:
+    """create .venv with the pinned versions (the other commands do it by themselves)"""
+    if not os.access(ROOT, os.W_OK):
+        sys.exit(f"{ROOT} cannot be written, and the book is built there: copy it to where you may write")
+    stamp = ROOT / ".venv" / ".installed"
+    newest = max((ROOT / name).stat().st_mtime for name in ("pyproject.toml", "requirements.lock"))
+    if stamp.exists() and stamp.stat().st_mtime >= newest:
+        return
+    if not (3, 11) <= sys.version_info < (3, 14):
+        sys.exit(
+            f"{sys.executable} is not Python 3.11-3.13: try make PYTHON=python3.12 book, or "
+            "python3.12 -m tools.make book"
+        )
+    if importlib.util.find_spec("ensurepip") is None:
+        sys.exit(f"{sys.executable} lacks ensurepip. On Debian and Ubuntu: apt-get install python3-venv")
+    if Path(sys.prefix) != ROOT / ".venv":  # an environment does not make itself again
+        print("Setup 1/2: creating .venv", flush=True)
+        run(sys.executable, "-m", "venv", ROOT / ".venv")
+    print("Setup 2/2: installing the pinned versions (a few minutes, 5.5 GB on Linux)", flush=True)
+    run(python(), "-m", "pip", "install", "-c", "requirements.lock", "-e", ".[all]")
+    stamp.touch()
+
+
+def book() -> None:
+    """execute the chapters that are not in the cache, build the site into _build/html"""
+    setup()
+    run(python(), "-m", "tools.website", "book")
+
+
+def test() -> None:
+    """prove everything: library, house, chapters, site"""
+    setup()
+    os.environ.update(TEST_ENVIRONMENT)
+    pytest = (python(), "-m", "pytest")
+    run(python(), "-m", "tools.chromium")
+    print("Test 1/3: the library and the house", flush=True)
+    run(*pytest, "tests", "--ignore", "tests/test_site.py", *PARALLEL)
+    print("Test 2/3: the chapters, each executed once", flush=True)
+    chapters = sorted(path.relative_to(ROOT) for path in (ROOT / "chapters").glob("*.ipynb"))
+    nbval = ("--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}")
+    run(*pytest, *chapters, *nbval, *PARALLEL)
+    print("Test 3/3: the site, from the outputs just confirmed, in headless Chromium", flush=True)
+    run(*pytest, "tests/test_site.py")
+
+
+def run(*command: object) -> None:
+    """Run a command in the book's folder to its end; if it fails, end with its status."""
+    if os.path.expanduser("~") == "~":
+        os.environ["HOME"] = tempfile.mkdtemp(prefix="belamy-")
+        print(f"This user has no home: {os.environ['HOME']} takes its place", flush=True)
+    os.environ.setdefault("PYTHONUTF8", "1")  # on Windows, too
+    child = None
+    # Ctrl-C reaches the command, too, which ends in its own way; a plain `kill` is passed on to it.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: child and child.terminate())
+    child = subprocess.Popen([str(part) for part in command], cwd=str(ROOT))
+    status = child.wait()
+    if status:
+        sys.exit(status if status > 0 else 128 - status)
+
+
+def main() -> None:
+    commands = {command.__name__: command for command in (book, test, setup)}
+    parser = argparse.ArgumentParser(prog="python -m tools.make", description=__doc__.splitlines()[0])
+    told = "; ".join(f"{name}: {command.__doc__}" for name, command in commands.items())
+    parser.add_argument("command", choices=list(commands), help=told)
+    commands[parser.parse_args().command]()
+
+
+if __name__ == "__main__":
+    main()
