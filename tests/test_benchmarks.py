@@ -35,7 +35,7 @@ def first_losses_of_textbook(model, images, lr):
 
 def first_losses_of_fit(model, images, lr):
     nets = model.nets()
-    game = Game(nets, model.players, keep=list(nets))
+    game = Game(nets, model.players)
     count = sum(p.numel() for net in game.nets.values() for p in net.parameters())
     adam = partial(torch.optim.Adam, lr=lr, betas=model.betas)
     settings = {"batch_size": len(images), "device": "cpu", "progress": False}

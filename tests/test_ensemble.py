@@ -67,6 +67,7 @@ def rows(dtype, *shape):
 
 
 def alone(game, data, optimizer, seed, lr, rounds=12):
+    game = Game(dict(game.nets), game.turns, seed=seed)
     fit(game, data, rounds=rounds, batch_size=8, seed=seed, optimizer=partial(optimizer, lr=lr),
         device="cpu", precision="fp32", progress=False)  # fmt: skip
     return game
@@ -124,7 +125,8 @@ def test_convolutions_on_bytes():
 
 def test_the_game_itself_and_nets_that_are_kept_stay_as_they_are():
     game = vae()
-    kept = Game(dict(game.nets), [Player(["encoder"], losses.negative_elbo)], keep=["decoder"])
+    kept = Game({"encoder": game.nets.encoder}, [Player(["encoder"], losses.negative_elbo)],
+                pretrained={"decoder": game.nets.decoder})  # fmt: skip
     before = {n: v.clone() for n, v in game.nets.state_dict().items()}
     for method in (*TOGETHER, "one by one"):
         for c in together(kept, rows(torch.float32, 40, WIDTH), SGD, method, rounds=2):

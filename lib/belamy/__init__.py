@@ -15,7 +15,7 @@ PROFILES = ("cpu", "gpu")
 
 
 def setup(profile: str = "auto", seed: int = 0) -> str:
-    """Prepare a chapter's kernel, print one line on it, and return the profile in force.
+    """Prepare a chapter's kernel, seed torch, print one line on it, and return the profile in force.
 
     "auto" is $BELAMY_PROFILE if set, else "cpu": real training at small size on one thread, so
     that the outputs repeat. "gpu" is the sources' own scale and is only used when asked for.
@@ -42,6 +42,7 @@ def setup(profile: str = "auto", seed: int = 0) -> str:
         raise InputError(f"profile={profile!r} is not one of 'auto', {PROFILES}")
     if profile == "cpu":
         torch.set_num_threads(int(os.environ.get("BELAMY_THREADS", "1")))
+    torch.manual_seed(seed)  # what nets are built with; all else draws by (seed, purpose)
     # torch.func still uses torch.jit inside and warns its users about it.
     warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
     plots.style()

@@ -179,6 +179,7 @@ def game(
     please: Please = losses.minimax_generator,
     variance: float = 1.0,
     simultaneous: bool = False,
+    seed: int | None = None,
 ) -> Game:
     """The game of a variant; nets that it has no use for are left out of it.
 
@@ -193,6 +194,7 @@ def game(
         variance: sigma^2 of the pixels, which divides their squared error; the paper's is 1.
         simultaneous: all players move at once and share one pass through the nets; by default
             one moves after the other, in the paper's order.
+        seed: draws the initial weights, as a ``Game``'s; None leaves them as the nets' maker did.
 
     Raises:
         InputError: an unknown variant, a net that it needs is missing, or variance is not positive.
@@ -213,8 +215,9 @@ def game(
     play = partial(Play, variant=switches, variance=variance)
     if simultaneous:
         players = [Player([name], partial(_of_shared, loss)) for name, (_, loss) in used.items()]
-        return Game(nets, [Group(players, forward=play)])
-    return Game(nets, [Player([name], partial(_of_own, loss, play)) for name, (_, loss) in used.items()])
+        return Game(nets, [Group(players, forward=play)], seed=seed)
+    players = [Player([name], partial(_of_own, loss, play)) for name, (_, loss) in used.items()]
+    return Game(nets, players, seed=seed)
 
 
 def table() -> dict[str, dict[str, bool]]:

@@ -23,12 +23,13 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import SGD, Adam
 from tqdm.auto import tqdm
 
+from belamy import losses
 from belamy.data.image_set import ImageSet
 from belamy.errors import InputError, NonFiniteLoss, optional
 from belamy.game import Batch, Game, Group, History, Noise, Player, fit
 from belamy.game.batches import Batches
 from belamy.game.device import autocast, double, float64_device, pick_device, rng_state
-from belamy.game.fit import _length
+from belamy.game.fit import planned_rounds
 from belamy.game.initialise import initialise
 
 METHODS = ("auto", "batched", "processes", "one by one")
@@ -73,7 +74,7 @@ def train(
     """Train a copy of an untrained game for every learning rate and every seed.
 
     Args:
-        game: stays as it is; the nets in its ``keep`` start alike in all copies.
+        game: stays as it is; the nets in its ``pretrained`` start alike in all copies.
         optimizer: called as ``optimizer(parameters, lr=rate)``: ``SGD``, ``partial(Adam, eps=1e-6)``.
         epochs, rounds, batch_size, device, precision: as in ``fit``.
         method: "batched" trains all copies in one program, "processes" each in a process of one
@@ -107,7 +108,7 @@ def train(
         batch = partial(Batches, data, batch_size, device=device)
         return _Batched(game, batch, copies, optimizer, autocast(precision, device), hidden).train(epochs, rounds)
     settings = {"epochs": epochs, "rounds": rounds, "batch_size": batch_size, "device": device}
-    train_part = partial(_one_by_one, dict(game.nets), game.turns, game.keep, data, optimizer,
+    train_part = partial(_one_by_one, dict(game.nets), game.turns, game.pretrained, data, optimizer,
                          settings | {"precision": precision, "progress": False})  # fmt: skip
     if method == "one by one":
         parts = (train_part([c]) for c in copies)
@@ -129,10 +130,12 @@ def _alone(train_part: Callable, copies: list) -> list[Copy]:
     return train_part(copies)
 
 
-def _one_by_one(nets, turns, keep, data, optimizer, settings, copies) -> list[Copy]:
+def _one_by_one(nets, turns, pretrained, data, optimizer, settings, copies) -> list[Copy]:
     trained = []
     for lr, seed in copies:
-        game = Game(copy.deepcopy(nets), turns, keep)
+        fresh = copy.deepcopy(nets)
+        trained_before = {name: fresh.pop(name) for name in pretrained}
+        game = Game(fresh, turns, seed=seed, pretrained=trained_before)
         failure = ""
         try:
             fit(game, data, seed=seed, optimizer=partial(optimizer, lr=lr), **settings)
@@ -209,15 +212,15 @@ class _Batched:
         self.rounds_alive = torch.zeros(len(copies), dtype=torch.int64, device=self.device)
 
     def train(self, epochs: int | None, rounds: int | None) -> list[Copy]:
-        per_epoch = max(1, self.batches[0].per_epoch // max(turn.steps for turn in self.turns))
+        per_epoch, busiest = self.batches[0].per_epoch, max(turn.steps for turn in self.turns)
         log: list[dict[str, Tensor]] = []
-        for _ in tqdm(range(_length(epochs, rounds, per_epoch)), unit="round", disable=self.hidden):
+        for _ in tqdm(range(planned_rounds(epochs, rounds, per_epoch, busiest)), unit="round", disable=self.hidden):
             log.append({})
             for turn in self.turns:
                 for _ in range(turn.steps):
                     log[-1] |= self._step(turn)
             self.rounds_alive += self.alive
-        return self._copies(log, per_epoch)
+        return self._copies(log, per_epoch, busiest)
 
     def _step(self, turn: Player | Group) -> dict[str, Tensor]:
         players = turn.players if isinstance(turn, Group) else (turn,)
@@ -249,11 +252,12 @@ class _Batched:
 
     def _losses(self, turn: Player | Group, state: dict[str, Tensor], index: Tensor) -> dict[str, Tensor]:
         def of_one_copy(state, index, which):
-            batch, noise = Batch(self.batches[0], index), _Draws(self.noises, which)
+            batch, noise = Batch(self.batches[0].sets[""], index), _Draws(self.noises, which)
             return functional_call(self.member, state, (turn, batch, noise))
 
         try:
-            return vmap(of_one_copy, randomness="same")(state, index[self.which], self.which[:, None])
+            with losses.checking_values(False):  # a value cannot be looked at inside vmap
+                return vmap(of_one_copy, randomness="same")(state, index[self.which], self.which[:, None])
         except RuntimeError as error:
             if "vmap" not in str(error):
                 raise
@@ -274,7 +278,7 @@ class _Batched:
             )
             self.step_of[player.name] += 1
 
-    def _copies(self, log: list[dict[str, Tensor]], per_epoch: int) -> list[Copy]:
+    def _copies(self, log: list[dict[str, Tensor]], per_epoch: int, busiest: int) -> list[Copy]:
         columns = list(log[0]) if log else []
         values = [torch.stack([double(row[c]) for c in columns], 1) for row in log]  # (K, columns) a round
         table = torch.stack(values, 1).tolist() if values else [[] for _ in self.copies]
@@ -283,7 +287,7 @@ class _Batched:
         for k, (lr, seed) in enumerate(self.copies):
             history = History()
             history.columns, history.values = columns, table[k][: played[k]]
-            history.epochs = [number // per_epoch for number in range(played[k])]
+            history.epochs = [number * busiest // per_epoch for number in range(played[k])]
             weights = {name.removeprefix("nets."): value[k].clone() for name, value in state.items()}
             failure = "" if played[k] == len(log) else f"a loss became NaN or infinite in round {played[k]}"
             trained.append(Copy(seed, lr, weights, history, failure))
@@ -323,8 +327,10 @@ def _named(player: Player, loss: Tensor | Mapping[str, Tensor]) -> dict[str, Ten
     """As ``fit`` names a loss and its terms; whether it can be differentiated shows outside ``vmap``."""
     named = {}
     if isinstance(loss, Mapping):
-        named = {f"{player.name}/{term}": value for term, value in loss.items()}
-        loss = reduce(torch.add, loss.values())
+        parts = {n: t if isinstance(t, losses.Term) else losses.Term(t) for n, t in loss.items()}
+        named = {f"{player.name}/{name}": part.value for name, part in parts.items()}
+        weighted = [p.value if p.weight is losses.Term.weight else p.weight * p.value for p in parts.values()]
+        loss = reduce(torch.add, weighted)
     if not isinstance(loss, Tensor) or loss.dim():
         raise InputError(_no_loss(player, loss))
     return {player.name: loss, **named}
@@ -341,7 +347,7 @@ def _first_weights(game: Game, seed: int) -> dict[str, Tensor]:
     """What ``fit`` would start from: parameters and buffers by name."""
     nets = copy.deepcopy(game.nets)
     for name, net in nets.items():
-        if name not in game.keep:
+        if name not in game.pretrained:
             initialise(net, seed, name)
     named = itertools.chain(nets.named_parameters(), nets.named_buffers())
     return {f"nets.{name}": value.detach().clone() for name, value in named}

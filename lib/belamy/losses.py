@@ -4,10 +4,15 @@ Log-likelihoods and divergences are summed over the dimensions of one example an
 example, shape (B,), with all their constants; losses average them over the batch. Functions take
 logits where a sigmoid would saturate. Sources: Kingma & Welling 2014 (ELBO, reparameterisation,
 closed-form KL); Higgins et al. 2017 (beta); Goodfellow et al. 2014 (adversarial losses); Mirza &
-Osindero 2014 (labels); Mao et al. 2017 (least squares); Lim & Ye 2017 (hinge).
+Osindero 2014 (labels); Mao et al. 2017 (least squares); Lim & Ye 2017 (hinge); Arjovsky et al. 2017
+(Wasserstein); Gulrajani et al. 2017 (gradient penalty); Isola et al. 2017 (a score for every patch).
 """
 
+import contextlib
 import math
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,6 +21,32 @@ from torch.nn import functional as F
 from belamy.errors import InputError
 
 LOG_2PI = math.log(2 * math.pi)
+
+# Whether values are looked at, not only shapes. It costs a pass over the data, on an accelerator a wait:
+# so by default only on the CPU, and ``fit`` looks at each player's first step alone.
+_values_checked: ContextVar[bool | None] = ContextVar("values_checked", default=None)
+
+
+@dataclass(frozen=True)
+class Term:
+    """A part of a loss that is logged as ``value`` and minimised as ``weight`` times it.
+
+    ``{"reconstruction": r, "kl": Term(kl, beta)}`` shows the KL in nats whatever beta is. A weight of 0
+    logs a number that nobody minimises, an accuracy, say.
+    """
+
+    value: Tensor | float
+    weight: float | Tensor = 1.0
+
+
+@contextlib.contextmanager
+def checking_values(on: bool) -> Iterator[None]:
+    """Within, losses look at the range of what they are given, or never do."""
+    token = _values_checked.set(on)
+    try:
+        yield
+    finally:
+        _values_checked.reset(token)
 
 
 def reparameterise(mean: Tensor, log_variance: Tensor, noise) -> Tensor:
@@ -35,9 +66,17 @@ def bernoulli_log_likelihood(x: Tensor, logits: Tensor) -> Tensor:
     not a density on [0, 1].
 
     Raises:
-        InputError: shapes differ.
+        InputError: shapes differ, or x leaves [0, 1] (looked at on the CPU, and in a player's first step).
     """
     _same_shape(x, logits)
+    looks = _values_checked.get()
+    if looks or (looks is None and x.device.type == "cpu"):
+        low, high = (x.min().item(), x.max().item()) if x.numel() else (0, 1)
+        if not (0 <= low and high <= 1):
+            raise InputError(
+                f"a Bernoulli likelihood of values in [{low:.4g}, {high:.4g}]: it is for probabilities, from 0 "
+                "to 1. Divide bytes by 255, map [-1, 1] to (x + 1) / 2, or take gaussian_log_likelihood"
+            )
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     # x l - log(1 + e^l), where log(1 + e^l) = l/2 + |l|/2 - log sigmoid(|l|) overflows nowhere, and
     # is four times as fast as torch's cross-entropy on a CPU, whose log1p is not vectorised.
@@ -65,20 +104,21 @@ def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + torch.expm1(log_variance) - log_variance).sum(1)
 
 
-def negative_elbo(nets, batch, noise, beta: float = 1.0) -> dict[str, Tensor]:
-    """The VAE's loss with a Bernoulli decoder, from logits: -E[log p(x|z)] + beta KL.
+def negative_elbo(nets, batch, noise, beta: float = 1.0) -> dict[str, Tensor | Term]:
+    """The VAE's loss with a Bernoulli decoder, from logits: -E[log p(x|z)] + beta KL, each in nats.
 
     Nets: ``encoder`` x -> (mean, log_variance), each (B, q); ``decoder`` z -> logits like x.
     """
     mean, log_variance = nets.encoder(batch.x)
     logits = nets.decoder(reparameterise(mean, log_variance, noise))
+    kl = kl_to_standard_normal(mean, log_variance).mean()
     return {
         "reconstruction": -bernoulli_log_likelihood(batch.x, logits).mean(),
-        "kl": beta * kl_to_standard_normal(mean, log_variance).mean(),
+        "kl": kl if isinstance(beta, (int, float)) and beta == 1 else Term(kl, beta),
     }
 
 
-def gaussian_negative_elbo(nets, batch, noise, beta: float = 1.0) -> dict[str, Tensor]:
+def gaussian_negative_elbo(nets, batch, noise, beta: float = 1.0) -> dict[str, Tensor | Term]:
     """The VAE's loss with a Gaussian decoder of one shared variance.
 
     Nets: ``encoder`` as above; ``decoder`` z -> logits of the mean; ``spread``, a
@@ -86,17 +126,21 @@ def gaussian_negative_elbo(nets, batch, noise, beta: float = 1.0) -> dict[str, T
     """
     mean, log_variance = nets.encoder(batch.x)
     x_mean = torch.sigmoid(nets.decoder(reparameterise(mean, log_variance, noise)))
+    kl = kl_to_standard_normal(mean, log_variance).mean()
     return {
         "reconstruction": -gaussian_log_likelihood(batch.x, x_mean, nets.spread()).mean(),
-        "kl": beta * kl_to_standard_normal(mean, log_variance).mean(),
+        "kl": kl if isinstance(beta, (int, float)) and beta == 1 else Term(kl, beta),
     }
 
 
 def minimax_discriminator(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     """-E[log D(x)] and -E[log(1 - D(G(z)))], D the sigmoid of scores (B,): Goodfellow et al. 2014.
 
+    Here and in the other losses of scores, a discriminator of patches may return a map, (B, 1, H, W), say:
+    every entry is a score, and the mean over all of them is taken last.
+
     Raises:
-        InputError: here and in the other losses of scores, if those are not (B,).
+        InputError: here and in the other losses of scores, if those have no dimension of examples.
     """
     real, fake = _scores(real), _scores(fake)
     return {"real": F.softplus(-real).mean(), "fake": F.softplus(fake).mean()}
@@ -134,6 +178,50 @@ def hinge_generator(fake: Tensor) -> Tensor:
     return -_scores(fake).mean()
 
 
+def wasserstein_critic(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """-E[C(x)] and E[C(G(z))] on raw scores (B,): Arjovsky et al. 2017. It needs a critic with a bound on
+    its slope, by ``gradient_penalty``, say."""
+    return {"real": -_scores(real).mean(), "fake": _scores(fake).mean()}
+
+
+def wasserstein_generator(fake: Tensor) -> Tensor:
+    """-E[C(G(z))] on raw scores (B,): Arjovsky et al. 2017."""
+    return -_scores(fake).mean()
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, noise, slope: float = 1.0
+) -> Tensor:
+    """E[(|grad C(x)| - slope)^2] at x between real and fake, a random share for each pair: a scalar.
+
+    Gulrajani et al. 2017, equation (3), without its weight (10). The norm is taken over all dimensions of
+    an example. It is computed in float32 at least, outside autocast, finite and with a finite gradient
+    where the slope is zero, and under ``torch.no_grad``, too.
+
+    Args:
+        critic: x -> scores (B,) or a map of them, whose sum's slope it is; ``lambda x: nets.critic(x, y)``
+            where it takes labels.
+        real, fake: (B, ...), alike in shape; neither gets a gradient.
+        noise: the draws of the step.
+        slope: what the norm is drawn to: 1, or 0 for a penalty on every slope.
+
+    Raises:
+        InputError: shapes differ.
+    """
+    _same_shape(real, fake)
+    train = torch.is_grad_enabled()
+    with torch.enable_grad(), torch.autocast(real.device.type, enabled=False):
+        dtype = torch.promote_types(real.dtype, torch.float32)
+        real, fake = real.detach().to(dtype), fake.detach().to(dtype)
+        share = noise.uniform(len(real), *[1] * (real.ndim - 1)).to(real)  # (B, 1, ...)
+        between = (share * real + (1 - share) * fake).requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=train)
+        square = gradient.flatten(1).square().sum(1)  # (B,)
+        # The root has no gradient at 0: there, the norm is 0 and passes none on.
+        norm = torch.where(square > 0, torch.where(square > 0, square, 1.0).sqrt(), 0.0)
+        return (norm - slope).square().mean()
+
+
 def discriminator_loss(nets, batch, noise, of_scores=minimax_discriminator) -> dict[str, Tensor]:
     """The discriminator's loss: nets ``discriminator`` x -> scores (B,), ``generator`` z -> x."""
     return of_scores(nets.discriminator(batch.x), _fake_scores(nets, batch, noise))
@@ -163,10 +251,10 @@ def _fake_scores(nets, batch, noise, *labels: Tensor) -> Tensor:
 
 
 def _scores(scores: Tensor) -> Tensor:
-    if scores.ndim != 1:  # torch would broadcast (B, 1), and average over what is no example
+    if scores.ndim < 1:
         raise InputError(
-            f"scores of shape {tuple(scores.shape)}; a discriminator returns one number an "
-            "example, (B,): .squeeze(1) or .mean((1, 2, 3)) at its end"
+            f"scores of shape {tuple(scores.shape)}; a discriminator returns one number an example, (B,), "
+            "or a map of them, (B, ...): do not average before the loss"
         )
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
 

@@ -46,21 +46,41 @@ class Noise:
 
     A loss draws what it needs, ``noise.normal(64, 2)``, and gets the same numbers whenever the
     same (seed, player, step) comes round again.
+
+    Attributes:
+        step: steps that the player has taken before this one.
+        total: steps that it will have taken when this call of ``fit`` ends, so that
+            ``noise.step / noise.total`` goes from 0 to 1; 0 outside ``fit``.
+        dtype: of what is drawn, the type of the game's nets. Draws are those of float32, converted.
     """
 
-    def __init__(self, device: str | torch.device = "cpu", seed: int = 0) -> None:
-        self.device = torch.device(device)
+    def __init__(
+        self, device: str | torch.device = "cpu", seed: int = 0, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.device, self.dtype = torch.device(device), dtype
         self.generator = generator(seed, device=self.device)
+        self.step = self.total = 0
 
-    def at(self, seed: int, name: str, step: int) -> "Noise":
+    def at(self, seed: int, name: str, step: int, total: int = 0) -> "Noise":
         """Move to the draws of the named player's step and return itself."""
         self.generator.manual_seed(key(seed, "noise", name, step))
+        self.step, self.total = step, total
         return self
 
     def normal(self, *shape: int) -> torch.Tensor:
         """Standard normal draws of the given shape."""
-        return torch.randn(*shape, generator=self.generator, device=self.device)
+        draws = torch.randn(*shape, generator=self.generator, device=self.device, dtype=torch.float32)
+        return draws if self.dtype == torch.float32 else draws.to(self.dtype)
 
     def uniform(self, *shape: int) -> torch.Tensor:
         """Uniform draws in [0, 1) of the given shape."""
-        return torch.rand(*shape, generator=self.generator, device=self.device)
+        draws = torch.rand(*shape, generator=self.generator, device=self.device, dtype=torch.float32)
+        return draws if self.dtype == torch.float32 else draws.to(self.dtype)
+
+    def integers(self, high: int, *shape: int) -> torch.Tensor:
+        """Whole numbers from 0 to high - 1, each as likely: int64 of the given shape."""
+        return torch.randint(high, shape, generator=self.generator, device=self.device)
+
+    def permutation(self, n: int) -> torch.Tensor:
+        """The numbers from 0 to n - 1 in random order: int64 (n,)."""
+        return torch.randperm(n, generator=self.generator, device=self.device)

@@ -20,8 +20,11 @@ from safetensors.torch import save
 
 from belamy.errors import CheckpointError, FileError
 from belamy.game.players import Game
+from belamy.game.pool import Pool
 
-FORMAT = 1
+FORMAT = 2  # 1 knew neither the game that it belonged to nor the names of its optimisers' parameters
+SETTINGS = {"run": dict, "rounds": int, "epochs": list, "steps": dict, "groups": dict, "parameters": dict,
+            "columns": list, "reports": list, "interrupted": bool, "where": list}  # fmt: skip
 
 
 def write(path: str | os.PathLike, tensors: dict[str, torch.Tensor], settings: dict) -> None:
@@ -30,10 +33,15 @@ def write(path: str | os.PathLike, tensors: dict[str, torch.Tensor], settings: d
     Raises:
         FileError: the file cannot be written; whatever stood there is still there.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    stored: set[int] = set()
+    for name, tensor in tensors.items():  # safetensors refuses one memory under two names: tied weights
+        address = tensor.untyped_storage().data_ptr()
+        tensors[name] = tensor.clone() if address in stored else tensor
+        stored.add(address)
     header = {"format": FORMAT, "digest": _digest(tensors), "settings": settings}
-    payload = save(tensors, {"belamy": json.dumps(header)})
+    payload = save(tensors, {"belamy": json.dumps(_plain(header))})
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +61,26 @@ def write(path: str | os.PathLike, tensors: dict[str, torch.Tensor], settings: d
             os.unlink(temporary)
 
 
+def check_writable(path: str | os.PathLike) -> Path:
+    """The path with its ``~`` resolved, once it is known that a file can be written there.
+
+    Raises:
+        FileError: the path is a folder, or its folder cannot be made or written to.
+    """
+    try:
+        path = Path(path).expanduser()
+        if path.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(descriptor)
+        os.unlink(temporary)
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(f"checkpoint={str(path)!r} cannot be written: {reason}; name another file") from error
+    return path
+
+
 def read(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read what ``write`` wrote: (tensors, settings).
 
@@ -60,31 +88,37 @@ def read(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict[str, An
         FileError: there is no such file.
         CheckpointError: the file is damaged or no checkpoint of belamy.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise FileError(f"no checkpoint at {path}; train with fit(..., checkpoint={str(path)!r})")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["belamy"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        version, digest, settings = header["format"], header.get("digest"), header.get("settings")
+    except (SafetensorError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(
             f"{path} is damaged or no checkpoint of belamy ({error}); delete it and train again"
         ) from error
-    if header.get("format") != FORMAT:
-        raise CheckpointError(f"{path} has format {header.get('format')}; this belamy reads {FORMAT}")
-    if header["digest"] != _digest(tensors):
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror or error}") from error
+    if version != FORMAT:
+        raise CheckpointError(
+            f"{path} has format {version!r}; this belamy reads {FORMAT}: delete it and train again"
+        )
+    if digest != _digest(tensors) or not isinstance(settings, dict):
         raise CheckpointError(f"{path} is damaged (its digest differs); delete it and train again")
-    return tensors, header["settings"]
+    return tensors, settings
 
 
 def save_game(path: str | os.PathLike, game: Game, run: dict) -> None:
     """Write all that training needs to go on: nets, buffers, optimisers, counters, history."""
     tensors = {f"nets/{name}": value for name, value in game.nets.state_dict().items()}
-    groups = {}
+    groups, parameters = {}, {}
     for player, optimizer in game.optimizers.items():
         state = optimizer.state_dict()
         groups[player] = _without_lr(state["param_groups"])
+        parameters[player] = [name for name, _ in _in_order(game, optimizer)]
         for index, values in state["state"].items():
             for name, value in values.items():
                 if value is not None:  # SGD without momentum
@@ -93,9 +127,13 @@ def save_game(path: str | os.PathLike, game: Game, run: dict) -> None:
     write(path, tensors, {
         "run": run,
         "rounds": game.rounds,
+        "epochs": [game.epochs, game.into_epoch],
         "steps": game.steps,
-        "groups": json.loads(json.dumps(groups)),
+        "groups": _plain(groups),
+        "parameters": parameters,
         "columns": game.history.columns,
+        "reports": game.history.reports,
+        "interrupted": game.history.interrupted,
         "where": [game.device.type, torch.get_num_threads()],
     })  # fmt: skip
 
@@ -104,23 +142,49 @@ def load_game(path: str | os.PathLike, game: Game, run: dict) -> dict:
     """Bring the game to the state that ``save_game`` wrote; return the run it was in.
 
     Raises:
-        CheckpointError: the checkpoint is of another game or another run (all differences are
-            listed); the game is unchanged.
+        CheckpointError: the checkpoint is damaged, of another game or another run (all differences
+            are listed), or older than the game; the game is unchanged.
     """
     tensors, settings = read(path)
+    for name, kind in SETTINGS.items():
+        if not isinstance(settings.get(name), kind):
+            raise CheckpointError(
+                f"{path} is damaged (its header has no {name!r} that could be read); delete it and train again"
+            )
     nets = _within(tensors, "nets/")
     _check_same(path, game, nets, settings, run)
+    if game.rounds > settings["rounds"]:
+        raise CheckpointError(
+            f"{path} is older than the game: it holds round {settings['rounds']}, the game has played "
+            f"{game.rounds}. Train a new Game from it, or name another file"
+        )
+    mine = {name: value for name, value in game.nets.state_dict().items() if isinstance(value, torch.Tensor)}
+    if game.rounds == settings["rounds"] > 0 and not all(
+        torch.equal(value.cpu(), nets[name].to(value.dtype)) for name, value in mine.items()
+    ):
+        raise CheckpointError(
+            f"{path} holds other weights than the game, which has played as many rounds "
+            f"({game.rounds}): name another file, or train a new Game from it"
+        )
+    states = {}
+    try:
+        for player, optimizer in game.optimizers.items():
+            order = _in_order(game, optimizer)
+            state: dict[int, dict] = {}
+            for name, value in _within(tensors, f"optimizers/{player}/").items():
+                index, _, field = name.partition("/")
+                state.setdefault(int(index), {})[field] = _laid_out_like(order[int(index)][1], value)
+            states[player] = {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+        history = _within(tensors, "history/")
+        history["values"], history["epochs"]
+    except (KeyError, IndexError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); delete it and train again") from error
     game.nets.load_state_dict(nets)
-    for player in game.players:
-        optimizer, parameters = game.optimizers[player.name], game.parameters_of(player)
-        state: dict[int, dict] = {}
-        for name, value in _within(tensors, f"optimizers/{player.name}/").items():
-            index, _, field = name.partition("/")
-            state.setdefault(int(index), {})[field] = _laid_out_like(parameters[int(index)], value)
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
-    game.history.load_state(settings["columns"], _within(tensors, "history/"))
+    for player, state in states.items():
+        game.optimizers[player].load_state_dict(state)
+    game.history.load_state(settings["columns"], settings["reports"], history)
     game.rounds, game.steps = settings["rounds"], dict(settings["steps"])
+    game.epochs, game.into_epoch = settings["epochs"]
     here = [game.device.type, torch.get_num_threads()]
     if settings["where"] != here:
         warnings.warn(
@@ -128,32 +192,60 @@ def load_game(path: str | os.PathLike, game: Game, run: dict) -> dict:
             f"this is {here[0]} with {here[1]}: the run goes on, but not bit for bit",
             stacklevel=3,
         )
-    return settings["run"]
+    return settings["run"] | {"interrupted": settings["interrupted"]}
 
 
 def _check_same(path, game: Game, nets: dict, settings: dict, run: dict) -> None:
     mine = {name: tuple(value.shape) for name, value in game.nets.state_dict().items()}
     theirs = {name: tuple(value.shape) for name, value in nets.items()}
+    grows = {f"{name}.images" for name, net in game.nets.named_modules() if isinstance(net, Pool)}
     differences = [f"missing there: {name}" for name in sorted(mine.keys() - theirs.keys())]
     differences += [f"only there: {name}" for name in sorted(theirs.keys() - mine.keys())]
     differences += [
         f"{name}: shape {theirs[name]} there, {mine[name]} here"
-        for name in sorted(mine.keys() & theirs.keys())
+        for name in sorted(mine.keys() & theirs.keys() - grows)
         if mine[name] != theirs[name]
     ]
-    groups = {name: _without_lr(o.state_dict()["param_groups"]) for name, o in game.optimizers.items()}
-    here = json.loads(json.dumps({**run, "optimizers": groups}))
-    there = {**settings["run"], "optimizers": settings["groups"]}
-    differences += [
-        f"{name}: {there.get(name)!r} there, {value!r} here"
-        for name, value in here.items()
-        if name != "start" and there.get(name) != value
-    ]
+    for player, optimizer in game.optimizers.items():
+        here = [_without_lr(optimizer.state_dict()["param_groups"]), [n for n, _ in _in_order(game, optimizer)]]
+        there = [settings["groups"].get(player), settings["parameters"].get(player)]
+        if there[1] != here[1]:
+            differences.append(f"parameters of {player!r} in the order of its optimizers: {there[1]} there, {here[1]} here")
+        elif len(there[0]) != len(here[0]):
+            differences.append(f"optimizers of {player!r}: {len(there[0])} groups there, {len(here[0])} here")
+        else:  # an option that only one version of torch knows is at its default
+            for theirs_, mine_ in zip(there[0], _plain(here[0])):
+                differences += [
+                    f"optimizers of {player!r}: {option}={theirs_[option]!r} there, {mine_[option]!r} here"
+                    for option in sorted(theirs_.keys() & mine_.keys())
+                    if theirs_[option] != mine_[option]
+                ]
+    for name, value in _plain(run).items():
+        there = settings["run"].get(name)
+        if name == "game":
+            there = there if isinstance(there, dict) else {}
+            differences += [
+                f"another {part}" for part in sorted(value.keys() | there.keys()) if there.get(part) != value.get(part)
+            ]
+        elif name not in ("start", "end") and there != value:
+            differences.append(f"{name}: {there!r} there, {value!r} here")
     if differences:
         raise CheckpointError(
             f"{path} belongs to another game or run; name another file or delete it. "
             f"Differences: {'; '.join(differences)}"
         )
+
+
+def _in_order(game: Game, optimizer: torch.optim.Optimizer) -> list[tuple[str, torch.Tensor]]:
+    """The optimiser's parameters by name, in its own order, which parameter groups may change."""
+    names = {parameter: name for name, parameter in game.nets.named_parameters()}
+    order = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    return [(names.get(parameter, "?"), parameter) for parameter in order]
+
+
+def _plain(value: object) -> Any:
+    """As JSON gives it back: tuples are lists, tensors and numpy's numbers are numbers."""
+    return json.loads(json.dumps(value, default=lambda v: v.tolist() if hasattr(v, "tolist") else repr(v)))
 
 
 def _laid_out_like(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
