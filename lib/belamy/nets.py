@@ -151,6 +151,34 @@ class SharedLogVariance(nn.Module):
         return self.value
 
 
+def features_of(net: nn.Module, x: Tensor, layers: Sequence[str]) -> tuple[Tensor, list[Tensor]]:
+    """What a net returns for x, and what its named layers returned on the way, in the order asked for.
+
+    For a learnt similarity or a perceptual loss: ``score, (hidden,) = features_of(net, x, ["body.3"])``.
+
+    Args:
+        layers: names as in ``dict(net.named_modules())``.
+
+    Raises:
+        InputError: the net has no such layer, or ``forward`` did not use it.
+    """
+    modules, seen = dict(net.named_modules()), {}
+    hooks = []
+    try:
+        for name in layers:
+            if name not in modules:
+                raise InputError(f"the net has no layer {name!r}; it has {', '.join(filter(None, modules))}")
+            keep = lambda _module, _inputs, output, name=name: seen.__setitem__(name, output)  # noqa: E731
+            hooks.append(modules[name].register_forward_hook(keep))
+        output = net(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if idle := [name for name in layers if name not in seen]:
+        raise InputError(f"the net's forward did not use its layer {idle[0]!r}")
+    return output, [seen[name] for name in layers]
+
+
 class Generator(nn.Module):
     """DCGAN's generator: latents (B, q) to images (B, C, S, S) in [0, 1].
 

@@ -67,7 +67,8 @@ def evaluate(
                     for name, term in terms.items():
                         if isinstance(term, torch.Tensor) and term.dim():
                             raise InputError(f"{name} is of shape {tuple(term.shape)}; expected a scalar, a mean")
-                        sums[name] = sums.get(name, 0.0) + float(term) * len(index)
+                        number_of = term.item() if isinstance(term, torch.Tensor) else float(term)
+                        sums[name] = sums.get(name, 0.0) + number_of * len(index)
     finally:
         for parameter in moved:
             parameter.requires_grad = True

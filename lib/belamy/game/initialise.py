@@ -80,7 +80,7 @@ def _reset_parametrized(module: nn.Module) -> None:
     plain.reset_parameters()
     for name, chain in module.parametrizations.items():
         if not chain.is_tensor:  # weight norm has two originals: direction and length of what was drawn
-            setattr(module, name, plain._parameters[name])
+            setattr(module, name, plain._parameters[name].detach())
         for part in chain:
             if isinstance(part, _SpectralNorm):
                 for vector in (part._u, part._v):
