@@ -75,11 +75,20 @@ def run(*command: object) -> None:
         os.environ["HOME"] = tempfile.mkdtemp(prefix="belamy-")
         print(f"This user has no home: {os.environ['HOME']} takes its place", flush=True)
     os.environ.setdefault("PYTHONUTF8", "1")  # on Windows, too
-    child = None
-    # Ctrl-C reaches the command, too, which ends in its own way; a plain `kill` is passed on to it.
+    # Ctrl-C reaches the command, too, which ends in its own way; a plain `kill` is passed on to it, also
+    # if it came while the command was being started.
+    child, told = None, []
+
+    def pass_on(*_: object) -> None:
+        told.append(True)
+        if child is not None:
+            child.terminate()
+
     signal.signal(signal.SIGINT, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: child and child.terminate())
+    signal.signal(signal.SIGTERM, pass_on)
     child = subprocess.Popen([str(part) for part in command], cwd=str(ROOT))
+    if told:
+        child.terminate()
     status = child.wait()
     if status:
         sys.exit(status if status > 0 else 128 - status)
