@@ -37,6 +37,19 @@ def test_an_edit_in_library_or_data_executes_again(tiny, file, text):
     assert tiny.executions == 2
 
 
+def test_an_edit_in_what_the_library_says_of_itself_executes_nothing(tiny):
+    before = '"""One."""\nANSWER = 1  # two\n\n\ndef f():\n    """Three.\n\n    # Four.\n    """\n    return "# five"\n'
+    after = 'ANSWER = 1\n\n# One.\ndef f():\n    """Six."""\n    return "# five"  # seven\n'
+    tiny.edit("lib/belamy/__init__.py", before)
+    execute(tiny.book)
+    tiny.edit("lib/belamy/__init__.py", after)
+    execute(tiny.book)
+    assert tiny.executions == 1
+    tiny.edit("lib/belamy/__init__.py", after.replace("# five", "# six"))  # this is no comment
+    execute(tiny.book)
+    assert tiny.executions == 2
+
+
 def test_a_recorded_run_executes_the_chapters_that_name_it_and_no_others(tiny):
     tiny.edit_cell(2, COUNT_AND_PRINT + "print('far-away' + 'here')\n")
     tiny.edit("data/runs/far-away/run.json", "{}")

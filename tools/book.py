@@ -1,17 +1,20 @@
 """The book's chapters, and when their stored outputs are stale.
 
 An execution is named by a digest of all that its outputs depend on: the chapter's code cells, the
-library, the data, the recorded runs that the code names and their notebooks, the pinned versions
-that compute, and the profile. Text is not part of it: a chapter whose text alone was edited keeps
-its outputs. (Jupyter Book's own cache looks at the code cells only, so that after an edit in the
+library's code, the data, the recorded runs that the code names and their notebooks, the pinned
+versions that compute, and the profile. Text is not part of it: a chapter whose text alone was edited
+keeps its outputs, and so do all where a docstring or a comment of the library was. (Jupyter Book's own cache looks at the code cells only, so that after an edit in the
 library its pages stay stale.)
 """
 
+import ast
 import copy
 import hashlib
+import io
 import json
 import os
 import re
+import tokenize
 import tomllib
 from collections.abc import Callable, Set
 from dataclasses import dataclass
@@ -60,7 +63,7 @@ class Book:
     def surroundings(self) -> dict[str, str]:
         """Digests of what every chapter depends on."""
         return {
-            "lib": tree_digest(self.root / "lib" / "belamy"),
+            "lib": tree_digest(self.root / "lib" / "belamy", content=code_in),
             "lock": digest("\n".join(pinned_versions(self.root))),
             "profile": self.profile,
         }
@@ -145,8 +148,33 @@ def tree_digest(
 
 
 def code_in(path: Path) -> str | bytes:
-    """Of a notebook the code, so that what it showed when it last ran changes nothing."""
-    return code_of(read(path)) if path.suffix == ".ipynb" else plain_bytes(path)
+    """What of a file can change an output: of a notebook and of a module the code, else all of it."""
+    if path.suffix == ".ipynb":
+        return code_of(read(path))
+    if path.suffix == ".py":
+        return without_remarks(plain_bytes(path).decode())
+    return plain_bytes(path)
+
+
+def without_remarks(source: str) -> str:
+    """A module's lines without docstrings, comments and empty lines: what is left is what is computed.
+
+    Cut out by place, not printed from a syntax tree, whose form differs between versions of Python.
+    """
+    remarks: set[int] = set()  # lines of docstrings
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if ast.get_docstring(node, clean=False) is not None:
+                remarks |= set(range(first.lineno, first.end_lineno + 1))
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    ends = {token.start[0]: token.start[1] for token in tokens if token.type == tokenize.COMMENT}
+    lines = (
+        line[: ends.get(number)].rstrip()
+        for number, line in enumerate(source.split("\n"), 1)
+        if number not in remarks
+    )
+    return "\n".join(line for line in lines if line)
 
 
 def pinned_versions(root: Path) -> list[str]:

@@ -192,7 +192,7 @@ def wasserstein_generator(fake: Tensor) -> Tensor:
 def gradient_penalty(
     critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, noise, slope: float = 1.0
 ) -> Tensor:
-    """E[(|grad C(x)| - slope)^2] at x between real and fake, a random share for each pair: a scalar.
+    """E[(norm of grad C(x) - slope)^2] at x between real and fake, a random share for each pair: a scalar.
 
     Gulrajani et al. 2017, equation (3), without its weight (10). The norm is taken over all dimensions of
     an example. It is computed in float32 at least, outside autocast, finite and with a finite gradient

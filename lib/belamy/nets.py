@@ -103,7 +103,7 @@ class MLP(nn.Sequential):
 
 
 class MLPEncoder(nn.Module):
-    """Images (B, *shape) to mean and log-variance of q(z|x), each (B, q), through dense layers."""
+    """Images ``(B, *shape)`` to mean and log-variance of q(z|x), each (B, q), through dense layers."""
 
     def __init__(
         self, shape: Sequence[int], latent_dim: int, hidden: Sequence[int] = (200, 200)
@@ -118,7 +118,7 @@ class MLPEncoder(nn.Module):
 
 
 class MLPDecoder(nn.Module):
-    """Latents (B, q) to logits (B, *shape), through dense layers."""
+    """Latents (B, q) to logits ``(B, *shape)``, through dense layers."""
 
     def __init__(
         self, shape: Sequence[int], latent_dim: int, hidden: Sequence[int] = (200, 200)

@@ -200,7 +200,7 @@ class Game:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The floating type that all parameters share, else float32: the type of noise and images."""
+        """The floating type that all parameters share, else float32; noise and images have it."""
         types = {p.dtype for p in self.nets.parameters() if p.is_floating_point()}
         return types.pop() if len(types) == 1 else torch.float32
 
