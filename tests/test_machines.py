@@ -295,6 +295,7 @@ def commands(tmp_path):
 
     def run(*command, **environment):
         cleared = {"FAIL": "nothing", "OMP_NUM_THREADS": "", "BELAMY_PROFILE": ""}
+        cleared |= dict.fromkeys(("MAKEFLAGS", "MAKELEVEL", "MFLAGS"), "")  # these tests may themselves be run by make
         environment = {**os.environ, **cleared, **environment}
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
 
