@@ -15,7 +15,7 @@ SET_UP = {"tag_setup", "tag_set-up"}
 
 
 def dress(page: BeautifulSoup) -> None:
-    for step in (merge_folds, lower_hero, tabulate, enlarge_pictures):
+    for step in (merge_folds, lower_hero, tabulate, enlarge_pictures, keep_proportions):
         step(page)
 
 
@@ -162,3 +162,11 @@ def enlarge_pictures(page: BeautifulSoup) -> None:
     for picture in page.select("article figure img"):
         if picture.find_parent("a") is None:
             picture.wrap(page.new_tag("a", href=picture["src"], attrs={"class": "belamy-enlarge"}))
+
+
+def keep_proportions(page: BeautifulSoup) -> None:
+    """A slider's picture that is wider than a phone shrinks as a whole."""
+    for picture in page.select(".belamy-picture[style]"):
+        size = re.search(r"width:(\d+)px;height:(\d+)px", picture["style"])
+        if size:
+            picture["style"] = picture["style"].replace(size[0], f"width:{size[1]}px;aspect-ratio:{size[1]}/{size[2]}")

@@ -38,11 +38,13 @@ def typeset(pages: Pages, site: Path) -> dict[str, str]:
         BookError: formulas that MathJax does not understand, each with its page.
     """
     found: dict[Formula, list[Path]] = {}
+    numbers: dict[Formula, int] = {}
     for path, page in pages.items():
         mark_outputs(page)
         for place, formula in places(page):
             found.setdefault(formula, []).append(path)
-            place.replace_with(NavigableString(marker(list(found).index(formula))))
+            number = numbers.setdefault(formula, len(numbers))
+            place.replace_with(NavigableString(marker(number)))
         drop_scripts(page)
     if not found:
         return {}
