@@ -1,6 +1,6 @@
 """Addresses that the site once had lead to where the pages are now."""
 
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 
 from tools.book import BookError
@@ -56,5 +56,5 @@ def redirect(html: Path, moved: dict[str, str] = MOVED) -> None:
 
 
 def title_of(page: Path) -> str:
-    text = page.read_text(encoding="utf-8")
-    return text.partition("<title>")[2].partition("</title>")[0].partition(" — ")[0].strip()
+    title = page.read_text(encoding="utf-8").partition("<title>")[2].partition("</title>")[0]
+    return unescape(title).partition(" — ")[0].strip()

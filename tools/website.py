@@ -38,7 +38,7 @@ def build(book: Book, chapters: dict[Path, NotebookNode], out: Path, strict: boo
             a figure that the text speaks of may be missing.
 
     Returns:
-        The page to open.
+        The page to open first.
 
     Raises:
         BookError: another Jupyter Book than 1.x, a warning, or a page that was not written.
@@ -187,16 +187,20 @@ def run_jupyter_book(source: Path, work: Path, strict: bool) -> Path:
     return work / "_build" / "html"
 
 
-def build_executed(book: Book) -> Path:
+def build_executed(book: Book, only: str | None = None) -> Path:
     """Execute what the cache lacks, then build _build/html from the cache.
+
+    Args:
+        only: the one chapter to execute; all others show their stored outputs.
 
     Raises:
         BookError: the site is built, but some chapters differ from what the book says of them.
     """
-    errors = {error.path: error for error in execute(book)}
-    chapters: dict[Path, NotebookNode] = {}
+    own = [find_chapter(book, only)] if only else book.chapters
+    errors = {error.path: error for error in execute(book, paths=own)}
+    chapters, stale = stored(book, [path for path in book.chapters if path not in own])
     told: list[str] = []
-    for path in book.chapters:
+    for path in own:
         if path in errors:
             chapters[path] = with_error(read(path), errors[path], book.staleness(path))
             told.append(str(errors[path]))
@@ -205,12 +209,38 @@ def build_executed(book: Book) -> Path:
         if failed := chapters[path].metadata["belamy"].get("failed"):
             chapters[path] = with_failed_bands(chapters[path], read(path), failed)
             told.append("\n".join([f"{path.name}: the book's own checks failed here", *tell(failed)]))
-    page = build(book, chapters, book.root / "_build", strict=not told)
+    chapters = {path: chapters[path] for path in book.chapters}
+    page = build(book, chapters, book.root / "_build", strict=not (told or stale))
+    page = page.parent / page_of(book, own[0]) if only else page
     if told:
         raise BookError(
             "\n\n".join(told) + f"\n\nThe site is built all the same, and says so on these pages: {page}"
         )
     return page
+
+
+def find_chapter(book: Book, name: str) -> Path:
+    """The chapter called so, with or without its folder and suffix."""
+    for path in book.chapters:
+        if path.stem == Path(name).name.removesuffix(".ipynb"):
+            return path
+    raise BookError(f"No chapter {name!r}. There are: {', '.join(path.stem for path in book.chapters)}")
+
+
+def page_of(book: Book, path: Path) -> Path:
+    return path.relative_to(book.root).with_suffix(".html")
+
+
+def stored(book: Book, paths: list[Path]) -> tuple[dict[Path, NotebookNode], list[Path]]:
+    """The chapters with the outputs that they hold, and which of these are stale: their pages say so."""
+    chapters, stale = {path: read(path) for path in paths}, []
+    for path, notebook in chapters.items():
+        if changed := book.staleness(path):
+            text = f"Since the outputs on this page were made, there changed: {', '.join(changed)}."
+            put_under_title(notebook, warning("Outputs from before a change", text))
+            notebook.metadata["incomplete"] = True
+            stale.append(path)
+    return chapters, stale
 
 
 def with_failed_bands(notebook: NotebookNode, stored: NotebookNode, failed: list[dict]) -> NotebookNode:
@@ -266,22 +296,36 @@ def put_after(notebook: NotebookNode, cell: NotebookNode, block: str) -> None:
     notebook.cells.insert(notebook.cells.index(cell) + 1, new)
 
 
-def build_stored(book: Book) -> Path:
-    """Build _build/preview/html from the outputs stored in the chapters; refuse stale ones."""
-    refuse_stale(book)
-    chapters = {path: read(path) for path in book.chapters}
-    return build(book, chapters, book.root / "_build" / "preview")
+def preview(book: Book) -> Path:
+    return book.root / "_build" / "preview"
 
 
-def show(make: str) -> None:
-    page = {"book": build_executed, "preview": build_stored}[make](Book())
+def build_stored(book: Book, only: str | None = None) -> Path:
+    """Build _build/preview/html from the outputs stored in the chapters; refuse stale ones.
+
+    Args:
+        only: the one chapter that must not be stale; of the others the page says so.
+    """
+    if only is None:
+        refuse_stale(book)
+    elif book.staleness(own := find_chapter(book, only)):
+        raise BookError(f"Stored outputs of {own.name} are stale: changed: {', '.join(book.staleness(own))}")
+    chapters, stale = stored(book, book.chapters)
+    page = build(book, chapters, preview(book), strict=not stale)
+    return page.parent / page_of(book, own) if only else page
+
+
+def show(make: str, only: str | None) -> None:
+    page = {"book": build_executed, "preview": build_stored}[make](Book(), only)
     print(f"\nOpen {page}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("make", choices=["book", "preview"])
-    run_or_exit(partial(show, parser.parse_args().make))
+    parser.add_argument("--chapter", help="this one alone; the others as they are stored")
+    given = parser.parse_args()
+    run_or_exit(partial(show, given.make, given.chapter))
 
 
 if __name__ == "__main__":
