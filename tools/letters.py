@@ -43,6 +43,11 @@ def chapter_of(env: BuildEnvironment, page: str) -> int:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("env-before-read-docs", follow_numbering)  # Jupyter Book sets up its own numbering before that
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def follow_numbering(*_: object) -> None:
     number = TocTreeCollector.assign_section_numbers  # sphinx_multitoc_numbering's, which counts through all parts
 
     def assign_section_numbers(self: TocTreeCollector, env: BuildEnvironment) -> list[str]:
@@ -50,5 +55,4 @@ def setup(app: Sphinx) -> dict[str, bool]:
         letter_appendix(env)
         return changed
 
-    app.connect("builder-inited", lambda _: setattr(TocTreeCollector, "assign_section_numbers", assign_section_numbers))
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    TocTreeCollector.assign_section_numbers = assign_section_numbers
