@@ -445,17 +445,20 @@ def test_the_blind_test_answers_guesses_and_keeps_count(visit, html):
 # --- accessibility -------------------------------------------------------------------------------
 
 
-def assert_axe_is_silent(page):
-    results = Axe().run(page, options=AXE)
+def assert_axe_is_silent(page, without=()):
+    results = Axe().run(page, context={"exclude": [[css] for css in without]} if without else None, options=AXE)
     assert results.violations_count == 0, results.generate_report()
 
 
 @pytest.mark.parametrize("number, name", list(enumerate(PAGES)), ids=PAGES)
 def test_pages_open_without_errors_and_axe_finds_no_violation(visit, number, name):
-    """Every page in one scheme and one width; the sample below in all. And none scrolls sideways."""
+    """Every page in one scheme and one width; the sample below in all. And none scrolls sideways.
+
+    The words of code, three quarters of axe's time, have the same colours everywhere: the sample has them.
+    """
     scheme, width = SETTINGS[number % len(SETTINGS)]
     page = visit(name, width, scheme)
-    assert_axe_is_silent(page)
+    assert_axe_is_silent(page, without=[".highlight pre"])
     page.set_viewport_size({"width": 320, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") <= 320, "scrolls sideways on a phone"
 
