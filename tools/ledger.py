@@ -7,6 +7,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from tools.book import Book, BookError, code_cells
+from tools.formulas import WRITTEN_INLINE
 
 PAGE = "chapters/ledger"
 MIME = "application/vnd.belamy.claims+json"  # of belamy.claims, which it would take seconds to import
@@ -60,8 +61,9 @@ def tables(rows: list[Row], verdicts: list[str]) -> str:
     for document in dict.fromkeys(document_of(row) for row in rows):
         own = [row for row in rows if document_of(row) == document]
         text += [f"## {document}", "", count(own, verdicts), ""]
+        text += [":::{div} belamy-ledger", ""]
         text += ["| place | claim | measured | verdict | experiment |", "| --- | --- | --- | --- | --- |"]
-        text += [line(row) for row in own] + [""]
+        text += [line(row) for row in own] + ["", ":::", ""]
     return "\n".join(text)
 
 
@@ -76,8 +78,12 @@ def line(row: Row) -> str:
 
 
 def escape(text: str) -> str:
-    """Plain text as Markdown that shows it as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>#|$~])", r"\\\1", " ".join(text.split()))
+    """Plain text as Markdown that shows it as it is, formulas aside: $…$ is one, as in a cell's output."""
+    pieces = WRITTEN_INLINE.split(" ".join(text.split()))
+    for k, piece in enumerate(pieces):  # every second is a formula, in which a bar would end the table's cell
+        formula = "$" + piece.replace("|", r"\vert ") + "$"
+        pieces[k] = formula if k % 2 else re.sub(r"([\\`*_{}\[\]<>#|$~])", r"\\\1", piece)
+    return "".join(pieces)
 
 
 def count(rows: list[Row], verdicts: list[str]) -> str:
