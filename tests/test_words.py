@@ -74,7 +74,7 @@ def test_the_map_tells_reading_and_computing_times(tiny):
     tiny.edit("chapters/index.md", f"# Tiny\n\n{preface.MAP}\n")
     preface.fill(tiny.book, {tiny.chapter: notebook}, tiny.root)
     page = (tiny.root / "chapters/index.md").read_text(encoding="utf-8")
-    assert f"| {{doc}}`{tiny.chapter.stem}`<br>What is it? | 10 min | 2 min |" in page
+    assert f"| {{doc}}`{tiny.chapter.stem}`<br>What is it? | 10\xa0min | 2\xa0min |" in page
     assert not (tiny.root / f"{preface.INDEX}.md").exists()
 
 

@@ -36,21 +36,22 @@ def page_map(book: Book, chapters: dict[Path, NotebookNode]) -> str:
         names = [name for name in names if name in found]
         if not names:
             continue
-        text += [f"**{part['caption']}**", "", "| page | read | compute |", "| --- | ---: | ---: |"]
+        text += [f"**{part['caption']}**", "", "```{table}", ":widths: 74 12 14", ":width: 100%", ""]
+        text += ["| page | read | compute |", "| --- | --- | --- |"]
         for name in names:
             seconds = found[name].metadata.get("belamy", {}).get("seconds", 0)
             minutes = reading_minutes(found[name])
             asks = sentences.get(name, "")
             text += [f"| {{doc}}`{name}`<br>{asks} | {told(minutes, 5)} | {told(seconds / 60, 1)} |"]
             reading, computing = reading + minutes, computing + seconds
-        text += [""]
+        text += ["```", ""]
     total = f"In all {reading / 60:.0f} hours to read and {computing / 60:.0f} minutes to compute on one core."
     return "\n".join([*text, total])
 
 
 def told(minutes: float, step: int) -> str:
     """'25 min', to the next multiple of `step`."""
-    return f"{max(step, step * round(minutes / step))} min" if minutes else "–"
+    return f"{max(step, step * round(minutes / step))}\N{NO-BREAK SPACE}min" if minutes else "–"
 
 
 def reading_minutes(notebook: NotebookNode) -> float:
