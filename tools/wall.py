@@ -1,6 +1,6 @@
 """The wall of portraits on the preface: `python -m tools.wall` paints it anew.
 
-Four rows of twelve: what the book's own program painted, and what networks that saw such pictures drew
+Four rows of eight: what the book's own program painted, and what networks that saw such pictures drew
 in recorded runs.
 """
 
@@ -10,7 +10,7 @@ from PIL import Image
 
 from tools.book import ROOT
 
-TILE, GAP, COLUMNS = 96, 4, 12
+TILE, GAP, COLUMNS = 112, 4, 8
 PICTURES = {  # of a recorded run: the side of its tiles, and the row of them that is shown
     "dcgan-portraits/dcgan.png": (64, 0),
     "stackgan-portraits/stages.png": (64, 2),
@@ -23,7 +23,7 @@ def rows_of_tiles() -> list[list[Image.Image]]:
     from belamy.data import portraits
     from belamy.plots import as_array
 
-    painted = portraits(64, TILE, seed=3).images[40 : 40 + COLUMNS]
+    painted = portraits(64, TILE, seed=3).images[41 : 41 + COLUMNS]
     rows = [[Image.fromarray((as_array(one[None], padding=0) * 255).astype("uint8")) for one in painted]]
     for name, (side, row) in PICTURES.items():
         grid = Image.open(ROOT / "data" / "runs" / name).convert("RGB")
