@@ -1,15 +1,21 @@
 """What mutants of the library got past all other tests with (``make mutants``): each is caught here."""
 
+import copy
 import inspect
 import math
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import distributions as D
+from torch import nn
 
 from belamy import _annealing, divergences, losses, metrics
 from belamy import likelihood as L
-from belamy.randomness import Noise
+from belamy.data import ImageSet
+from belamy.game import Average, Game, Player, Pool, evaluate, fit, linear_to_zero
+from belamy.randomness import Noise, generator
 
 DEFAULTS = {
     losses.negative_elbo: {"beta": 1.0},
@@ -160,3 +166,162 @@ def test_subsets_are_those_that_the_seed_draws():
         expected.append(metrics.kernel_distance(*pair))
     found = metrics.kernel_distance_subsets(real, fake, subsets=2, subset_size=5, seed=3)
     assert found.tolist() == expected
+
+
+# --- game: training again, in the plainest form -------------------------------------------------------
+
+PIXELS = torch.randint(0, 256, (22, 1, 4, 4), generator=RNG, dtype=torch.uint8)
+LABELS = torch.arange(22) % 3
+BATCH, SIZES = 4, {"critic": (16, 1), "forger": (3, 16)}
+
+
+def build():
+    torch.manual_seed(1)
+    nets = {}
+    for name, (width, out) in SIZES.items():
+        # No bias whose gradient is nothing but rounding, which Adam would blow up.
+        layers = (nn.Linear(width, 8, bias=False), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.ReLU(), nn.Linear(8, out, bias=False))
+        nets[name] = nn.Sequential(*layers)
+    return nets
+
+
+def critic_loss(nets, batch, noise):
+    real = nets.critic(batch.x.flatten(1) + 0.01 * batch.y[:, None])
+    fake = nets.critic(nets.forger(noise.normal(len(batch), 3)))
+    warm = noise.step / noise.total
+    penalty = losses.Term(real.square().mean(), warm)
+    return {"gap": fake.mean() - real.mean(), "size": penalty, "real": losses.Term(real.mean(), 0), "two": 2}
+
+
+def forger_loss(nets, batch, noise):
+    return -nets.critic(nets.forger(noise.normal(len(batch), 3))).mean()
+
+
+def halve(step, total):
+    return 1 - 0.5 * step / total
+
+
+def clip_weights(nets):
+    for parameter in nets.critic.parameters():
+        parameter.clamp_(-0.3, 0.3)
+
+
+def plain_training(rounds):
+    """Nets, averages and the log after so many rounds: the critic steps twice a round, the forger once."""
+    nets = SimpleNamespace(**build())
+    both = {name: getattr(nets, name).train() for name in SIZES}
+    mean = copy.deepcopy(nets.forger)
+    sgd = {"critic": torch.optim.SGD(nets.critic.parameters(), lr=0.2)}
+    sgd["forger"] = torch.optim.Adam(nets.forger.parameters(), lr=0.01)
+    steps, total = dict.fromkeys(SIZES, 0), {"critic": 2 * rounds, "forger": rounds}
+    noise, log, x = Noise(), [], PIXELS.float() / 255
+    for _ in range(rounds):
+        row = {}
+        for name in ("critic", "critic", "forger"):
+            step, other = steps[name], both["forger" if name == "critic" else "critic"]
+            epoch, position = divmod(step, len(x) // BATCH)
+            order = torch.randperm(len(x), generator=generator(5, "order", name, epoch))
+            index = order[BATCH * position : BATCH * (position + 1)]
+            batch = type("Rows", (SimpleNamespace,), {"__len__": lambda self: BATCH})(x=x[index], y=LABELS[index])
+            noise.at(5, name, step, total[name])
+            torch.manual_seed(noise.generator.initial_seed() ^ 1)
+            before = copy.deepcopy(dict(other.named_buffers()))
+            if name == "critic":
+                terms = critic_loss(nets, batch, noise)
+                loss = terms["gap"] + terms["size"].weight * terms["size"].value + terms["two"]
+                row |= {"critic": loss, "critic/gap": terms["gap"], "critic/size": terms["size"].value}
+                row |= {"critic/real": terms["real"].value, "critic/two": 2.0}
+            else:
+                loss = forger_loss(nets, batch, noise)
+                row |= {"forger": loss}
+            parameters = list(both[name].parameters())
+            for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters)):
+                parameter.grad = gradient
+            for label, value in other.named_buffers():
+                value.copy_(before[label])
+            if name == "critic":
+                sgd[name].param_groups[0]["lr"] = 0.2 * halve(step, total[name])
+                norm = torch.cat([p.grad.flatten() for p in parameters]).norm()
+                for parameter in parameters:
+                    parameter.grad *= (0.5 / (norm + 1e-6)).clamp(max=1)
+            sgd[name].step()
+            steps[name] += 1
+            with torch.no_grad():
+                if name == "critic":
+                    clip_weights(nets)
+                else:
+                    for value, now in zip(mean.parameters(), nets.forger.parameters()):
+                        value += 0.1 * (now - value)
+                    for value, now in zip(mean.buffers(), nets.forger.buffers()):
+                        value.copy_(now)
+        log.append({key: float(torch.as_tensor(value).detach()) for key, value in row.items()})
+    return {**both, "mean": mean}, log
+
+
+@pytest.mark.parametrize("cut", [(7,), (3, 4), (1, 0, 6)])
+def test_fit_is_the_plainest_loop_however_it_is_cut(cut):
+    """An epoch is 5 batches, of the critic 2.5 rounds; 7 rounds begin 3 epochs."""
+    players = [
+        Player(["critic"], critic_loss, steps=2, schedule=halve, clip=0.5, after=clip_weights),
+        Player(["forger"], forger_loss, optimizer=partial(torch.optim.Adam, lr=0.01)),
+    ]
+    game = Game(build(), players, averages={"mean": Average("forger", 0.9)})
+    sgd = {"critic": partial(torch.optim.SGD, lr=0.2)}
+    data, seen = ImageSet(PIXELS, "noise", labels=LABELS), []
+    settings = {"batch_size": BATCH, "optimizer": sgd, "seed": 5, "device": "cpu", "progress": False}
+    for rounds in cut:
+        fit(game, data, rounds=rounds, callbacks=lambda game, epoch: seen.append((epoch, game.rounds)), **settings)
+    assert seen == [(1, 3), (2, 5)]
+    assert (game.rounds, game.epochs, game.into_epoch) == (7, 2, 4)
+    assert game.steps == {"critic": 14, "forger": 7}
+    assert not any(net.training for net in game.nets.values())
+    frame = game.history.frame()
+    assert frame["epoch"].tolist() == [0, 0, 0, 1, 1, 2, 2]
+    if len(cut) > 1:
+        assert frame.drop(columns="epoch").isna().sum().sum() == 0
+        return
+    nets, log = plain_training(7)
+    for name, net in nets.items():
+        for key, value in net.state_dict().items():
+            torch.testing.assert_close(game.nets[name].state_dict()[key], value, rtol=1e-4, atol=1e-6)
+    for row, expected in zip(frame.to_dict("records"), log, strict=True):
+        assert {key: row[key] for key in expected} == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert list(frame.columns) == ["epoch", *log[0]]
+
+
+def test_evaluate_is_the_mean_over_rows_and_draws_of_the_noise_that_the_seed_names():
+    game = Game(build(), [Player(["critic"], critic_loss)])
+    found = evaluate(game, lambda nets, batch, noise: {
+        "a": (batch.x.mean() + noise.normal(1)).squeeze(), "b": losses.Term(batch.y.float().mean(), 3.0), "c": losses.Term(1.0, 0),
+    }, ImageSet(PIXELS, "noise", labels=LABELS), draws=2, seed=4, batch_size=8)  # fmt: skip
+    noise, a = Noise(), 0.0
+    for draw in range(2):
+        for number, rows in enumerate(torch.arange(22).split(8)):
+            shift = noise.at(4, f"evaluate {draw}", number).normal(1).item()
+            a += len(rows) * ((PIXELS[rows].float() / 255).mean().item() + shift) / 44
+    b = LABELS.float().mean().item()
+    assert found == pytest.approx({"a": a, "b": b, "c": 1.0, "total": a + 3 * b}, rel=1e-5)
+    assert all(parameter.requires_grad for parameter in game.nets.parameters())
+
+
+def test_a_pool_keeps_and_swaps_what_the_noise_says():
+    pool, noise, kept = Pool(3), Noise(), []
+    for step in range(6):
+        fakes = torch.arange(2.0).add(10 * step).view(2, 1)
+        found = pool(fakes, noise.at(0, "d", step))
+        again = noise.at(0, "d", step)
+        swap, slots, expected = again.uniform(2) < 0.5, again.permutation(3).tolist(), []
+        for number, fake in enumerate(fakes.flatten().tolist()):
+            if len(kept) < 3:
+                kept.append(fake)
+                expected.append(fake)
+            else:
+                slot = slots.pop(0)
+                expected.append(kept[slot] if swap[number] else fake)
+                kept[slot] = fake if swap[number] else kept[slot]
+        assert found.flatten().tolist() == expected and pool.images.flatten().tolist() == kept
+
+
+def test_linear_to_zero_is_flat_and_then_straight():
+    assert [linear_to_zero(step, 4) for step in range(5)] == [1, 0.75, 0.5, 0.25, 0]
+    assert [linear_to_zero(step, 8, start=0.5) for step in range(0, 9, 2)] == [1, 1, 1, 0.5, 0]
