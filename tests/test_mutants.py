@@ -114,7 +114,8 @@ def move(u, beta, size, noise, leapfrog, encoder):
 def annealed(name, u, steps, chains, leapfrog, sharpness, seed, encoder, pilot):
     noise = Noise()
     ladder, sizes = temperatures(pilot, sharpness)[1:], []
-    walker, size = noise.at(seed, "pilot", 0).normal(chains, 3, 2).double(), torch.full((3,), 0.5).double()
+    walker = noise.at(seed, "pilot", 0).normal(chains, 3, 2).double()
+    size = torch.full((3,), 0.5, dtype=torch.float64)
     for t, beta in enumerate(ladder):
         noise.at(seed, "pilot", t + 1)
         sizes.append(size)
@@ -180,8 +181,8 @@ def build():
     nets = {}
     for name, (width, out) in SIZES.items():
         # No bias whose gradient is nothing but rounding, which Adam would blow up.
-        layers = (nn.Linear(width, 8, bias=False), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.ReLU(), nn.Linear(8, out, bias=False))
-        nets[name] = nn.Sequential(*layers)
+        first, last = nn.Linear(width, 8, bias=False), nn.Linear(8, out, bias=False)
+        nets[name] = nn.Sequential(first, nn.BatchNorm1d(8), nn.Dropout(0.3), nn.ReLU(), last)
     return nets
 
 
@@ -190,7 +191,8 @@ def critic_loss(nets, batch, noise):
     fake = nets.critic(nets.forger(noise.normal(len(batch), 3)))
     warm = noise.step / noise.total
     penalty = losses.Term(real.square().mean(), warm)
-    return {"gap": fake.mean() - real.mean(), "size": penalty, "real": losses.Term(real.mean(), 0), "two": 2}
+    seen = losses.Term(real.mean(), 0)
+    return {"gap": fake.mean() - real.mean(), "size": penalty, "real": seen, "two": 2}
 
 
 def forger_loss(nets, batch, noise):
@@ -204,6 +206,11 @@ def halve(step, total):
 def clip_weights(nets):
     for parameter in nets.critic.parameters():
         parameter.clamp_(-0.3, 0.3)
+
+
+class Rows(SimpleNamespace):
+    def __len__(self):
+        return len(self.x)
 
 
 def plain_training(rounds):
@@ -222,7 +229,7 @@ def plain_training(rounds):
             epoch, position = divmod(step, len(x) // BATCH)
             order = torch.randperm(len(x), generator=generator(5, "order", name, epoch))
             index = order[BATCH * position : BATCH * (position + 1)]
-            batch = type("Rows", (SimpleNamespace,), {"__len__": lambda self: BATCH})(x=x[index], y=LABELS[index])
+            batch = Rows(x=x[index], y=LABELS[index])
             noise.at(5, name, step, total[name])
             torch.manual_seed(noise.generator.initial_seed() ^ 1)
             before = copy.deepcopy(dict(other.named_buffers()))
@@ -258,7 +265,7 @@ def plain_training(rounds):
     return {**both, "mean": mean}, log
 
 
-@pytest.mark.parametrize("cut", [(7,), (3, 4), (1, 0, 6)])
+@pytest.mark.parametrize("cut", [(7,), (3, 4), (1, 0, 6)], ids=str)
 def test_fit_is_the_plainest_loop_however_it_is_cut(cut):
     """An epoch is 5 batches, of the critic 2.5 rounds; 7 rounds begin 3 epochs."""
     players = [
@@ -269,8 +276,9 @@ def test_fit_is_the_plainest_loop_however_it_is_cut(cut):
     sgd = {"critic": partial(torch.optim.SGD, lr=0.2)}
     data, seen = ImageSet(PIXELS, "noise", labels=LABELS), []
     settings = {"batch_size": BATCH, "optimizer": sgd, "seed": 5, "device": "cpu", "progress": False}
+    note = lambda game, epoch: seen.append((epoch, game.rounds))  # noqa: E731
     for rounds in cut:
-        fit(game, data, rounds=rounds, callbacks=lambda game, epoch: seen.append((epoch, game.rounds)), **settings)
+        fit(game, data, rounds=rounds, callbacks=note, **settings)
     assert seen == [(1, 3), (2, 5)]
     assert (game.rounds, game.epochs, game.into_epoch) == (7, 2, 4)
     assert game.steps == {"critic": 14, "forger": 7}
@@ -291,9 +299,13 @@ def test_fit_is_the_plainest_loop_however_it_is_cut(cut):
 
 def test_evaluate_is_the_mean_over_rows_and_draws_of_the_noise_that_the_seed_names():
     game = Game(build(), [Player(["critic"], critic_loss)])
-    found = evaluate(game, lambda nets, batch, noise: {
-        "a": (batch.x.mean() + noise.normal(1)).squeeze(), "b": losses.Term(batch.y.float().mean(), 3.0), "c": losses.Term(1.0, 0),
-    }, ImageSet(PIXELS, "noise", labels=LABELS), draws=2, seed=4, batch_size=8)  # fmt: skip
+    data = ImageSet(PIXELS, "noise", labels=LABELS)
+
+    def loss(nets, batch, noise):
+        b = losses.Term(batch.y.float().mean(), 3.0)
+        return {"a": batch.x.mean() + noise.normal(1).sum(), "b": b, "c": losses.Term(1.0, 0)}
+
+    found = evaluate(game, loss, data, draws=2, seed=4, batch_size=8)
     noise, a = Noise(), 0.0
     for draw in range(2):
         for number, rows in enumerate(torch.arange(22).split(8)):

@@ -42,7 +42,7 @@ FILES = {  # and the tests that are to notice
     "metrics.py": "metrics mutants",
     "game/*.py": GAME,
 }
-SECONDS = 90  # of tests that one mutant meets at most: all tests run `fit`
+SECONDS = 30  # of tests that one mutant meets at most: all tests run `fit`
 SPOKEN = ("InputError", "warn", "tqdm", "TypeError", "ValueError")  # calls that make words
 CHECKS = ("whole_number", "real_number", "check_")  # calls that check what they name
 
@@ -60,7 +60,7 @@ class Mutant:
     @property
     def key(self) -> str:
         """What results are kept by: the whole file as changed."""
-        return hashlib.sha256(f"{self.path.name}\n{self.source}".encode()).hexdigest()[:20]
+        return _hash(self.path.name.encode(), self.source.encode())
 
     def __str__(self) -> str:
         return f"{self.path.relative_to(ROOT)}:{self.lines[0]}\n    - {self.before}\n    + {self.after}"
@@ -129,6 +129,10 @@ def mutants_of(path: Path) -> list[Mutant]:
     return found
 
 
+def _hash(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:20]
+
+
 def _difference(old: str, new: str) -> tuple[str, str]:
     """The lines that differ, each on one line."""
     old, new = old.splitlines(), new.splitlines()
@@ -146,8 +150,10 @@ class Runner:
         self.files = [f"tests/test_{name}.py" for name in sorted(tests)]
         self.files = [name for name in self.files if (ROOT / name).exists()]
         self.kept = KEPT / "results.json"
-        self.results: dict[str, list] = json.loads(self.kept.read_text()) if self.kept.exists() else {}
-        self.kills: collections.Counter[tuple[str, str]] = collections.Counter()
+        self.results: dict[str, list[str]] = {}
+        if self.kept.exists():
+            self.results = json.loads(self.kept.read_text(encoding="utf-8"))
+        self.kills: collections.Counter[tuple[Path, str]] = collections.Counter()
         self._import_once()
 
     def _import_once(self) -> None:
@@ -161,7 +167,7 @@ class Runner:
     def _pytest(*arguments: str, plugins: tuple = ()) -> int:
         import pytest
 
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
             with contextlib.redirect_stderr(nowhere):
                 known = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=no")
                 return int(pytest.main([*known, *arguments], plugins=plugins))
@@ -169,12 +175,12 @@ class Runner:
     def _state_of(self, name: str) -> str:
         """A hash of a file of tests and of all that its coverage depends on."""
         paths = [ROOT / name, ROOT / "tests/conftest.py", *sorted((ROOT / "lib").rglob("*.py"))]
-        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:20]
+        return _hash(*(path.read_bytes() for path in paths))
 
     @cache
-    def covered(self) -> dict[str, list[tuple[float, str]]]:
-        """"path:line" -> [(seconds, test), ...], quickest first."""
-        by_line = collections.defaultdict(list)
+    def covered(self) -> dict[str, dict[str, float]]:
+        """"path:line" -> the tests that execute it, and their CPU seconds."""
+        by_line: dict[str, dict[str, float]] = collections.defaultdict(dict)
         for name in self.files:
             kept = KEPT / f"coverage-{Path(name).stem}-{self._state_of(name)}.json"
             if not kept.exists():
@@ -185,23 +191,24 @@ class Runner:
                 if not kept.exists():
                     sys.exit(f"{name} fails as it is: mend that first")
                 print(f"covered by {name}: {time.perf_counter() - started:.0f} s", flush=True)
-            for test, (seconds, lines) in json.loads(kept.read_text()).items():
+            for test, (seconds, lines) in json.loads(kept.read_text(encoding="utf-8")).items():
                 for line in lines:
-                    by_line[line].append((seconds, test))
-        return {line: sorted(tests) for line, tests in by_line.items()}
+                    by_line[line][test] = seconds
+        return by_line
 
     def _cover(self, name: str, kept: Path) -> int:
         import coverage
 
         watch = coverage.Coverage(source=[str(ROOT / "lib" / "belamy")], data_file=None, config_file=False)
-        seconds: dict[str, float] = collections.defaultdict(float)
+        seconds: dict[str, float] = {}
 
         class Contexts:
             def pytest_runtest_logstart(self, nodeid: str) -> None:
                 watch.switch_context(nodeid)
+                seconds[nodeid] = -time.process_time()
 
-            def pytest_runtest_logreport(self, report: object) -> None:
-                seconds[report.nodeid] += report.duration
+            def pytest_runtest_logfinish(self, nodeid: str) -> None:
+                seconds[nodeid] += time.process_time()
 
         watch.start()
         status = self._pytest(name, plugins=(Contexts(),))
@@ -214,57 +221,48 @@ class Runner:
             for line, tests in data.contexts_by_lineno(path).items():
                 for test in filter(None, tests):
                     lines[test].append(f"{Path(path).relative_to(ROOT)}:{line}")
-        kept.write_text(json.dumps({test: (seconds[test], lines[test]) for test in lines}))
+        kept.write_text(json.dumps({test: (seconds[test], lines[test]) for test in lines}), encoding="utf-8")
         return 0
 
-    def tests_for(self, mutant: Mutant) -> list[str]:
-        """Tests that execute the changed statement: those that caught its neighbours, then the quick."""
-        place, seconds = str(mutant.path.relative_to(ROOT)), {}
+    def tests_for(self, mutant: Mutant) -> dict[str, float]:
+        """Tests that execute the changed statement and their seconds: those that caught its neighbours
+        first, then the quick."""
+        place, seconds = mutant.path.relative_to(ROOT), {}
         for line in mutant.lines:
-            seconds |= {test: took for took, test in self.covered().get(f"{place}:{line}", ())}
-        order = sorted(seconds, key=lambda test: (-self.kills[place, test] / (0.1 + seconds[test]), seconds[test]))
-        spent, chosen = 0.0, []
+            seconds |= self.covered().get(f"{place}:{line}", {})
+        order = sorted(seconds, key=lambda test: (-self.kills[mutant.path, test] / (0.1 + seconds[test]), seconds[test]))
+        chosen: dict[str, float] = {}
         for test in order:
-            if chosen and spent + seconds[test] > SECONDS:
-                continue
-            chosen.append(test)
-            spent += seconds[test]
+            if not chosen or sum(chosen.values()) + seconds[test] < SECONDS:
+                chosen[test] = seconds[test]
         return chosen
 
     def try_on(self, mutant: Mutant) -> str:
-        """"caught" or "survived"; kept until the tests that it met change."""
+        """"caught" or "survived"; the latter is kept until the tests that it met change."""
         tests = self.tests_for(mutant)
-        state = hashlib.sha256("".join(map(self._state_of_tests, sorted({t.split("::")[0] for t in tests}))).encode())
-        known = self.results.get(mutant.key)
-        if known and (known[0] == "caught" or known[1] == state.hexdigest()):
-            return known[0]
-        verdict = "survived"
-        if tests:
-            seconds = dict((test, took) for line in mutant.lines for took, test in
-                           self.covered().get(f"{mutant.path.relative_to(ROOT)}:{line}", ()))
-            limit = 20 + 4 * sum(seconds.get(test, 0) for test in tests)
-            note = KEPT / f"killer-{os.getpid()}"
-            note.unlink(missing_ok=True)
-            status = self._in_fork(lambda: self._against(mutant, tests, note), limit)
-            if status:
-                verdict = "caught"
-                if note.exists():
-                    self.kills[str(mutant.path.relative_to(ROOT)), note.read_text()] += 1
-        self.results[mutant.key] = [verdict, state.hexdigest()]
+        files = sorted({test.partition("::")[0] for test in tests})
+        state = _hash(*((ROOT / name).read_bytes() for name in files))
+        verdict, met = self.results.get(mutant.key, ("", ""))
+        if verdict == "caught" or (verdict and met == state):
+            return verdict
+        verdict, note = "survived", KEPT / f"killer-{os.getpid()}"
+        limit = 20 + 4 * sum(tests.values())
+        if tests and self._in_fork(lambda: self._against(mutant, list(tests), note), limit):
+            verdict = "caught"
+            if note.exists():
+                self.kills[mutant.path, note.read_text(encoding="utf-8")] += 1
+                note.unlink()
+        self.results[mutant.key] = [verdict, state]
         scratch = self.kept.with_suffix(f".{os.getpid()}")
-        scratch.write_text(json.dumps(self.results))
+        scratch.write_text(json.dumps(self.results), encoding="utf-8")
         scratch.replace(self.kept)
         return verdict
-
-    @cache
-    def _state_of_tests(self, name: str) -> str:
-        return hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
 
     def _against(self, mutant: Mutant, tests: list[str], note: Path) -> int:
         class Killer:
             def pytest_runtest_logreport(self, report: object) -> None:
                 if report.failed:
-                    note.write_text(report.nodeid)
+                    note.write_text(report.nodeid, encoding="utf-8")
 
         loader = importlib.machinery.SourceFileLoader
         plain = loader.get_code
@@ -331,8 +329,8 @@ def main() -> None:
         every = mutants_of(path)
         name = str(path.relative_to(library))
         chosen = [m for m in every if (name, m.before, m.after) not in known]
-        if arguments.sample and arguments.sample < len(chosen):
-            chosen = random.Random(arguments.seed).sample(chosen, arguments.sample)
+        if arguments.sample:  # a larger sample holds the smaller one
+            chosen = random.Random(arguments.seed).sample(chosen, len(chosen))[: arguments.sample]
         survivors = []
         for mutant in chosen:
             if runner.try_on(mutant) == "survived":
