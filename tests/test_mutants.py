@@ -14,6 +14,7 @@ from torch import nn
 from belamy import _annealing, divergences, losses, metrics
 from belamy import likelihood as L
 from belamy.data import ImageSet
+from belamy.errors import InputError
 from belamy.game import Average, Game, Player, Pool, evaluate, fit, linear_to_zero
 from belamy.randomness import Noise, generator
 
@@ -167,6 +168,121 @@ def test_subsets_are_those_that_the_seed_draws():
         expected.append(metrics.kernel_distance(*pair))
     found = metrics.kernel_distance_subsets(real, fake, subsets=2, subset_size=5, seed=3)
     assert found.tolist() == expected
+
+
+@pytest.mark.parametrize("reading", metrics.READINGS)
+def test_the_balance_metric_of_pictures_that_are_not_square_by_hand(reading, monkeypatch):
+    monkeypatch.setattr(metrics, "PIXELS_AT_ONCE", 25)  # two pictures at once
+    images, fakes = torch.rand(5, 2, 3, 4, generator=RNG), torch.rand(3, 2, 3, 4, generator=RNG)
+    images[0], fakes[0] = 0.0, 1.0  # so that d is beyond 1 where it is not normalised
+    values = []
+    for image in images.double():
+        for fake in fakes.double():
+            d = (image - fake).square().sum(0).sqrt() / (2**0.5 if reading == "normalised" else 1)
+            values.append((d - d * d).abs() if reading == "as coded" else d - d * d)
+    assert metrics.balance_metric(images, fakes, reading) == pytest.approx(torch.stack(values).mean().item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("splits", [1, 3, 4])
+def test_the_inception_score_of_parts_that_are_not_equal_by_hand(splits):
+    p = torch.rand(11, 5, generator=RNG, dtype=torch.float64).pow(3)
+    p = p / p.sum(1, keepdim=True)
+    scores = []
+    for part in range(splits):
+        rows = p[part * 11 // splits : (part + 1) * 11 // splits]
+        scores.append((rows * (rows / rows.mean(0)).log()).sum(1).mean().exp())
+    assert metrics.inception_score(p, splits) == pytest.approx(sum(scores).item() / splits, rel=1e-9)
+
+
+# --- losses and divergences ----------------------------------------------------------------------------
+
+
+def test_a_term_weighs_one_and_reparameterised_draws_are_those_of_the_noise():
+    assert losses.Term(3.0) == losses.Term(3.0, 1.0)
+    mean, log_variance = torch.randn(4, 3, generator=RNG), torch.randn(4, 3, generator=RNG)
+    z = losses.reparameterise(mean, log_variance, Noise(seed=2))
+    torch.testing.assert_close(z, mean + log_variance.exp().sqrt() * Noise(seed=2).normal(4, 3))
+
+
+@pytest.mark.parametrize("beta", [1, 1.0, 0.5, torch.tensor(1.0)])
+def test_both_elbos_by_hand(beta):
+    x = torch.rand(4, 3, generator=RNG)
+    noise = Noise(seed=1).normal(4, 2)
+    nets = SimpleNamespace(encoder=lambda x: (x[:, :2] - 1, 0.5 * x[:, 1:]), spread=lambda: torch.tensor(-1.5))
+    nets.decoder = lambda z: torch.cat([2 * z, z[:, :1] - 1], 1)
+    mean, log_variance = nets.encoder(x)
+    logits = nets.decoder(mean + (0.5 * log_variance).exp() * noise)
+    q, prior = D.Normal(mean, (0.5 * log_variance).exp()), D.Normal(torch.zeros(2), 1.0)
+    kl = D.kl_divergence(q, prior).sum(1).mean()
+    flip = -nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    spread = D.Normal(logits.sigmoid(), math.exp(-0.75)).log_prob(x)
+    for loss, density in ((losses.negative_elbo, flip), (losses.gaussian_negative_elbo, spread)):
+        terms = loss(nets, SimpleNamespace(x=x), Noise(seed=1), beta)
+        torch.testing.assert_close(terms["reconstruction"], -density.sum(1).mean())
+        found = terms["kl"]  # a plain number of 1 needs no Term
+        assert isinstance(found, losses.Term) == (torch.is_tensor(beta) or beta != 1)
+        found = found if isinstance(found, losses.Term) else losses.Term(found)
+        torch.testing.assert_close(found.value, kl)
+        assert found.weight == beta and list(terms) == ["reconstruction", "kl"]
+
+
+def test_a_critic_s_losses_are_means_of_its_scores():
+    real, fake = torch.tensor([1.0, 4.0]), torch.tensor([-2.0, 0.0, 8.0])
+    assert {n: v.item() for n, v in losses.wasserstein_critic(real, fake).items()} == {"real": -2.5, "fake": 2.0}
+    assert losses.wasserstein_generator(fake).item() == losses.hinge_generator(fake).item() == -2.0
+
+
+def test_probabilities_at_both_ends_are_looked_at_where_they_should_be():
+    x, logits = torch.tensor([[0.0, 1.0]]), torch.zeros(1, 2)
+    expected = torch.full((1,), 2 * math.log(0.5))
+    torch.testing.assert_close(losses.bernoulli_log_likelihood(x, logits), expected)
+    assert losses.bernoulli_log_likelihood(x[:0], logits[:0]).shape == (0,)
+    for spoilt in (x - 0.01, x + 0.01, x * math.nan):
+        with pytest.raises(InputError, match="from 0 to 1"):
+            losses.bernoulli_log_likelihood(spoilt, logits)
+        with losses.checking_values(False):
+            losses.bernoulli_log_likelihood(spoilt, logits)
+        with pytest.raises(InputError, match="from 0 to 1"), losses.checking_values(True):
+            losses.bernoulli_log_likelihood(spoilt, logits)
+
+
+@pytest.mark.parametrize("slope", [0.0, 1.0, 2.5])
+def test_a_gradient_penalty_by_hand(slope):
+    real, fake = torch.randn(4, 2, 3, generator=RNG), torch.randn(4, 2, 3, generator=RNG)
+    share = Noise(seed=6).uniform(4, 1, 1)
+    x = share * real + (1 - share) * fake
+    expected = ((2 * x).flatten(1).norm(dim=1) - slope).square().mean()  # of the critic |x|^2
+    critic = lambda x: x.square().flatten(1).sum(1)  # noqa: E731
+    found = losses.gradient_penalty(critic, real, fake, Noise(seed=6), slope)
+    torch.testing.assert_close(found, expected)
+    flat = losses.gradient_penalty(lambda x: 0 * x.flatten(1).sum(1), real, fake, Noise(), slope)
+    assert flat.item() == pytest.approx(slope**2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = losses.gradient_penalty(critic, real.bfloat16(), fake.bfloat16(), Noise(seed=6), slope)
+    assert half.dtype == torch.float32
+
+
+def test_nearest_neighbours_by_hand():
+    x, y = torch.randn(6, 2, generator=RNG).double(), torch.randn(5, 2, generator=RNG).double()
+    for k in (1, 2):
+        within = torch.cdist(x, x).sort(1).values[:, k]
+        across = torch.cdist(x, y).sort(1).values[:, k - 1]
+        expected = 2 * (across / within).log().mean() + math.log(5 / 5)
+        torch.testing.assert_close(divergences.kl_samples(x, y, k), expected)
+    torch.testing.assert_close(
+        divergences.kl_samples(x, y[:3]) - divergences.kl_samples(x[:, [1, 0]], y[:3][:, [1, 0]]),
+        torch.zeros((), dtype=torch.float64),
+    )
+
+
+def test_a_tolerance_is_within_a_hundredth():
+    for mass, taken in ((0.9901, True), (1.0099, True), (0.9899, False), (1.0101, False)):
+        p = torch.tensor([0.5, 0.5], dtype=torch.float64) * mass
+        if taken:
+            divergences.kl(p, p)
+        else:
+            with pytest.raises(InputError, match="instead of 1"):
+                divergences.kl(p, p)
 
 
 # --- game: training again, in the plainest form -------------------------------------------------------

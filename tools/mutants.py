@@ -44,6 +44,7 @@ FILES = {  # and the tests that are to notice
 }
 SECONDS = 30  # of tests that one mutant meets at most: all tests run `fit`
 SPOKEN = ("InputError", "warn", "tqdm", "TypeError", "ValueError")  # calls that make words
+DEVICE = re.compile(r",? ?device=([\w.]+(\([^()]*\))?)?")  # on a machine with a CPU alone nothing tells them apart
 CHECKS = ("whole_number", "real_number", "check_")  # calls that check what they name
 
 
@@ -123,7 +124,7 @@ def mutants_of(path: Path) -> list[Mutant]:
         except SyntaxError:
             continue
         before, after = _difference(source, changed)
-        if before == after or re.search(rf"\b({'|'.join(CHECKS)})\w*\(None, ", after):
+        if DEVICE.sub("", before) == DEVICE.sub("", after) or re.search(rf"\b({'|'.join(CHECKS)})\w*\(None, ", after):
             continue
         found.append(Mutant(path, range(first, last + 1), before, after, changed))
     return found
