@@ -6,6 +6,7 @@ import math
 from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import distributions as D
@@ -16,6 +17,11 @@ from belamy import likelihood as L
 from belamy.data import ImageSet
 from belamy.errors import InputError
 from belamy.game import Average, Game, Player, Pool, evaluate, fit, linear_to_zero
+from belamy.game.batches import Batches
+from belamy.game.device import traits
+from belamy.game.fit import planned_rounds
+from belamy.game.history import History
+from belamy.game.optimizers import of_step_and_total
 from belamy.randomness import Noise, generator
 
 DEFAULTS = {
@@ -453,3 +459,107 @@ def test_a_pool_keeps_and_swaps_what_the_noise_says():
 def test_linear_to_zero_is_flat_and_then_straight():
     assert [linear_to_zero(step, 4) for step in range(5)] == [1, 0.75, 0.5, 0.25, 0]
     assert [linear_to_zero(step, 8, start=0.5) for step in range(0, 9, 2)] == [1, 1, 1, 0.5, 0]
+
+
+@pytest.mark.parametrize(
+    "epochs, rounds, per_epoch, busiest, into, expected",
+    [
+        (None, 7, 5, 2, 0, 7),
+        (None, 0, 5, 2, 4, 0),
+        (0, None, 5, 1, 0, 0),
+        (2, None, 5, 1, 0, 10),
+        (1, None, 5, 2, 0, 3),  # 5 batches by twos
+        (1, None, 5, 2, 1, 2),  # one of them was taken by the round before
+        (1, None, 5, 2, 2, 3),  # an interrupted epoch is not what was asked for
+        (1, None, 1, 3, 2, 0),
+        (10, None, 9, 5, 0, 18),
+    ],
+)
+def test_planned_rounds(epochs, rounds, per_epoch, busiest, into, expected):
+    assert planned_rounds(epochs, rounds, per_epoch, busiest, into) == expected
+    if not into:
+        assert planned_rounds(epochs, rounds, per_epoch, busiest) == expected
+
+
+def test_a_history_by_hand():
+    history = History()
+    history.record(0, {"a": 1.0, "a/x": torch.tensor(2.0)})
+    assert history.flush() == {"a": 1.0, "a/x": 2.0}
+    history.record(0, {"a": torch.tensor(3.0)})
+    history.record(1, {"b": torch.tensor(5.0), "a": 4.0})
+    assert len(history) == 3 and history.flush() == {"a": 4.0, "b": 5.0}
+    assert history.values == [[1.0, 2.0], [3.0, None], [4.0, None, 5.0]]
+    history.report(1, {"v": torch.tensor([2.5])})
+    history.report(1, {"w": np.int64(3)})
+    history.report(2, None)
+    history.report(3, {"v": 1})
+    assert history.reports == [{"epoch": 1, "v": 2.5, "w": 3.0}, {"epoch": 3, "v": 1.0}]
+    for wrong in ([1.0], {"a": 1.0}, {"epoch": 1.0}, {"round": 1.0}, {"v": "1"}, {1: 1.0}):
+        with pytest.raises(InputError, match="a callback returned"):
+            history.report(2, wrong)
+    frame = history.frame()
+    assert list(frame.columns) == ["epoch", "a", "a/x", "b"] and frame.index.name == "round"
+    assert frame["epoch"].tolist() == [0, 0, 1] and frame["b"].isna().tolist() == [True, True, False]
+    table = history.by_epoch()
+    assert table.index.tolist() == [1, 2, 3] and table["a"].tolist()[:2] == [2.0, 4.0]
+    assert table.loc[1, "v"] == 2.5 and table.loc[3, "v"] == 1.0 and math.isnan(table.loc[2, "v"])
+    other = History()
+    other.record(9, {"z": 1.0})
+    other.load_state(history.columns, history.reports, history.state())
+    assert len(other) == 3 and other.frame().equals(frame) and other.reports == history.reports
+    assert other.epochs == [0, 0, 1] and not other.interrupted
+    history.forget_from(1)
+    assert history.values == [[1.0, 2.0]] and history.epochs == [0]
+
+
+def test_the_first_loss_that_is_not_finite_is_found_with_the_term_to_blame():
+    history = History()
+    history.record(0, {"a": 1.0, "a/x": math.nan, "ab/y": 0.0})
+    history.record(0, {"a": math.inf, "ab/y": math.nan})
+    history.record(0, {"a": math.nan, "a/x": math.inf})
+    history.flush()
+    assert history.first_non_finite(0, {"a"}) == (1, "a")
+    assert history.first_non_finite(2, {"a"}) == (2, "a/x")
+    assert history.first_non_finite(3, {"a"}) is None and history.first_non_finite(0, {"ab"}) is None
+
+
+def test_batches_of_several_sets_are_those_that_the_seed_names():
+    mask = torch.randint(0, 256, (10, 1, 2, 3), generator=RNG, dtype=torch.uint8)
+    photo = ImageSet(PIXELS[:10], "photo", labels=torch.arange(10), others={"mask": mask})
+    painting = torch.arange(7.0)[:, None]
+    batches = Batches({"photo": photo, "painting": painting}, 3, 8, torch.device("cpu"))
+    assert batches.per_epoch == 3
+    for step in (0, 2, 3, 7):
+        batch = batches.draw("p", step)
+        assert len(batch) == 3
+        for name, count in (("photo", 10), ("painting", 7)):
+            epoch, position = divmod(step, count // 3)
+            order = torch.randperm(count, generator=generator(8, "order", "p", name, epoch))
+            assert torch.equal(getattr(batch, name).index, order[3 * position : 3 * position + 3])
+        rows = batch.photo.index
+        torch.testing.assert_close(batch.photo.x, PIXELS[rows].float() / 255)
+        torch.testing.assert_close(batch.photo.mask, mask[rows].float() / 255)
+        assert batch.photo.y.tolist() == rows.tolist()
+        torch.testing.assert_close(batch.painting.x, painting[batch.painting.index])
+    low, high = painting[batch.painting.index].aminmax()
+    assert f"painting lay in [{low:.4g}, {high:.4g}]" in batches.describe(7, "p")
+    for name, words in (("sketch", r"\['photo', 'painting'\]"),):
+        with pytest.raises(InputError, match=words):
+            getattr(batch, name)
+    with pytest.raises(InputError, match=r"batch.depth; the data set has \['x', 'y', 'mask'\]"):
+        _ = batch.photo.depth
+
+
+def test_a_schedule_may_know_the_step_alone_or_the_total_too():
+    assert of_step_and_total(None) is None
+    assert of_step_and_total(lambda step: step + 1)(4, 9) == 5
+    assert of_step_and_total(lambda step, total: step / total)(4, 8) == 0.5
+    with pytest.raises(InputError, match="no function of the step"):
+        of_step_and_total(lambda: 1)
+
+
+def test_what_differs_between_devices():
+    cpu, cuda, mps = (traits(torch.device(kind)) for kind in ("cpu", "cuda", "mps"))
+    assert (cpu.memory_format, cpu.fused, cpu.waits, cpu.float64) == (torch.channels_last, True, True, True)
+    assert (cuda.memory_format, cuda.fused, cuda.waits, cuda.float64) == (torch.channels_last, True, False, True)
+    assert (mps.memory_format, mps.fused, mps.waits, mps.float64) == (torch.contiguous_format, False, True, False)
