@@ -90,3 +90,54 @@ def test_a_chapter_that_shows_no_claims_fails_the_build(tiny):
 
 def test_builder_and_library_mean_the_same_output():
     assert ledger.MIME == claims.MIME
+
+
+# --- the one rule for verdicts ------------------------------------------------------------------
+
+
+def test_the_interval_is_student_s():
+    from scipy import stats
+
+    runs = [0.3, 1.2, 0.9, 2.5, 1.1]
+    found = claims.interval(runs)
+    low, high = stats.t.interval(0.95, 4, loc=sum(runs) / 5, scale=stats.sem(runs))
+    assert (found.mean, found.low, found.high) == pytest.approx((sum(runs) / 5, low, high))
+    assert f"{claims.interval([-1.0, -3.0, -2.0]):.2f}" == "−2.00 [−4.48, 0.48]"
+    wide, narrow = claims.interval(runs, 0.99), claims.interval(runs, 0.5)
+    assert wide.low < found.low < narrow.low
+
+
+@pytest.mark.parametrize(
+    "differences, margin, word",
+    [
+        ([1.0, 1.2, 0.8, 1.1, 0.9], 0, "reproduced"),
+        ([1.0, 1.2, 0.8, 1.1, 0.9], 2, "not reproduced"),
+        ([1.0, 1.2, 0.8, 1.1, 0.9], 0.9, "undecided"),
+        ([-1.0, -1.2, -0.8, -1.1, -0.9], 0, "not reproduced"),
+        ([1.0, -1.2, 0.8, 1.1, -0.9], 0, "undecided"),
+        ([1.0, 1.1, 0.9], 0, "reproduced: 3 seeds"),
+        ([1.0, 1.0, 1.0, 1.0, 1.0], 0, "reproduced"),
+        ([0.0, 0.0, 0.0, 0.0, 0.0], 0, "undecided"),
+    ],
+)
+def test_a_verdict_is_where_the_interval_of_the_paired_difference_lies(differences, margin, word):
+    assert claims.verdict(differences, margin) == word
+    assert word.partition(":")[0] in VERDICTS
+
+
+def test_a_verdict_says_how_few_seeds_there_were():
+    assert claims.verdict([1.0, 1.2, 0.8, 1.1, 0.9], seeds=3) == "reproduced: 3 seeds"
+
+
+@pytest.mark.parametrize("few", [[], [1.0], [1.0, 2.0]])
+def test_two_seeds_decide_nothing(few):
+    with pytest.raises(InputError, match="at least three seeds"):
+        claims.verdict(few)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), "1", None, True])
+def test_a_difference_that_is_no_number_is_refused(bad):
+    with pytest.raises(InputError, match="must be a finite number"):
+        claims.verdict([1.0, 2.0, bad])
+    with pytest.raises(InputError, match="two seeds or more"):
+        claims.interval([1.0])

@@ -46,3 +46,33 @@ def test_double_moves_to_the_cpu_only_where_float64_is_refused():
     x = torch.ones(3, device="meta")
     assert devices.double(x).dtype == torch.float64 and devices.double(x).device.type == "meta"
     assert torch.equal(devices.double(torch.ones(3)), torch.ones(3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_nets_go_home_after_training_however_it_ends(monkeypatch, ends):
+    """A device is all that a machine without a GPU lacks: who is sent where is written down instead."""
+    sent = []
+    monkeypatch.setattr(nn.Module, "to", lambda self, device: sent.append((self, str(device))))
+    nets = nn.ModuleDict({"net": nn.Linear(1, 1), "empty": nn.ReLU()})
+    try:
+        with devices.visit(nets, CUDA):
+            assert sent == [(nets, "cuda")]
+            if ends == "badly":
+                raise RuntimeError("out of memory")
+    except RuntimeError:
+        assert ends == "badly"
+    assert (nets["net"], "cpu") in sent[1:]
+
+
+def test_fit_trains_on_its_device_and_brings_the_nets_back(monkeypatch):
+    visits = []
+    there = devices.visit
+
+    def visit(nets, device):
+        visits.append(device)
+        return there(nets, device)
+
+    monkeypatch.setattr(devices, "visit", visit)
+    game = Game({"net": nn.Linear(3, 1)}, [Player(["net"], lambda nets, batch, noise: nets.net(batch.x).mean())])
+    fit(game, torch.rand(8, 3), rounds=1, batch_size=4, device="cpu", progress=False)
+    assert visits == [CPU]

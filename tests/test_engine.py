@@ -280,6 +280,49 @@ def decayed(parameters, **options):
 PICTURES = torch.rand(32, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 
 
+def test_a_loss_reads_whatever_else_its_images_have():
+    masks = torch.arange(40).view(40, 1, 1, 1).expand(40, 1, 4, 4).to(torch.uint8)
+    images = ImageSet(masks.clone(), "numbered", others={"mask": masks, "weight": torch.arange(40.0)})
+    seen = []
+
+    def loss(nets, batch, noise):
+        assert torch.equal(batch.mask, batch.x) and torch.allclose(batch.x[:, 0, 0, 0] * 255, batch.weight)
+        seen.extend(batch.weight.tolist())
+        return nets.net(batch.x.flatten(1)).square().mean()
+
+    fit(line(nn.Linear(16, 1), loss), images, epochs=1, batch_size=8, progress=False, device="cpu")
+    assert sorted(seen) == list(range(40))
+
+
+@pytest.mark.parametrize("bad", [3, 4096, 5000])
+def test_a_row_that_is_not_finite_is_named_and_large_numbers_are_none(bad):
+    rows = torch.zeros(5001, 3)
+    rows[bad, 1] = float("nan")
+    with pytest.raises(InputError, match=f"row {bad} of the data"):
+        train(line(), data=rows, rounds=1)
+    huge = torch.full((5001, 3), 1e38)  # finite, unlike their sum
+    train(line(loss=lambda n, b, z: n.net(b.x * 1e-38).mean()), data=huge, rounds=1)
+
+
+MEMORY = """
+import resource, torch
+from belamy.game import Game, Player, fit
+rows = torch.rand(1_500_000, 16)  # 96 MB
+game = Game({"net": torch.nn.Linear(16, 1)}, [Player(["net"], lambda n, b, z: n.net(b.x).square().mean())])
+once = lambda: fit(game, rows, rounds=2, batch_size=64, device="cpu", progress=False)
+fit(game, rows[:1000], rounds=2, batch_size=64, device="cpu", progress=False)  # what torch loads but once
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+once()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in other units")
+def test_float_data_are_not_copied():
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 48_000  # KB: half of the data
+
+
 @pytest.mark.parametrize("optimizer", [decayed, partial(decayed, fused=True), partial(RMSprop, lr=1e-3, centered=True),
                                        partial(Adam, amsgrad=True)])  # fmt: skip
 def test_resume_is_exact_with_parameter_groups_averages_and_pools(tmp_path, optimizer):

@@ -1,4 +1,4 @@
-"""The notebooks of recorded runs and sweeps, executed small and with other parameters."""
+"""Notebooks executed with other parameters: runs and sweeps small, chapters at the sources' scale made tiny."""
 
 import json
 import math
@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from belamy import sweep
-from tools.book import code_cells, read
+from tools.book import Book, code_cells, code_of, read
 
 NOTEBOOKS = {path.stem: path for path in (ROOT / "chapters" / "runs").glob("*.ipynb")}
 SMALL = {
@@ -68,3 +68,26 @@ def test_another_seed_is_another_result_and_the_same_seed_the_same(tmp_path):
         folder.mkdir()
         elbos[attempt] = run("vae-latent-dim", folder, seed=seed)[1]["elbo"]
     assert elbos[0] == elbos[1] != elbos[2]
+
+
+# --- chapters at the other scale ----------------------------------------------------------------
+
+CHAPTERS = {path.stem: path for path in Book().chapters if "belamy.setup(" in code_of(read(path))}
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_runs_to_its_end_at_the_sources_scale_made_tiny(name, tmp_path):
+    """Every cell of the "gpu" column, with sizes that a CPU does in a minute: ``belamy_tiny`` of its metadata."""
+    output = tmp_path / "executed.ipynb"
+    tiny = read(CHAPTERS[name]).metadata["belamy_tiny"]
+    sweep.execute(CHAPTERS[name], output, {"profile": "gpu", "confirmed": True, "override": dict(tiny)})
+    executed = code_cells(read(output))
+    assert all(cell.execution_count for cell in executed)
+    printed = "".join(o.get("text", "") for cell in executed for o in cell.outputs)
+    assert "profile gpu, device cpu" in printed
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_no_chapter_pins_a_device(name):
+    code = code_of(read(CHAPTERS[name]))
+    assert "device=\\\"cpu" not in code and "device='cpu" not in code

@@ -211,7 +211,9 @@ def with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode
     for cell, ran in zip(code_cells(merged), code_cells(executed), strict=True):
         cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
         cell.metadata.pop("execution", None)
+    kept = {name: value for name, value in notebook.metadata.items() if name == "belamy_tiny"}
     merged.metadata = {
+        **kept,
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
         "belamy": executed.metadata["belamy"],

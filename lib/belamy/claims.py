@@ -7,10 +7,12 @@ the executed chapters the book's builder gathers the page of all claims: nothing
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, astuple, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from belamy._checks import real_number, whole_number
 from belamy.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,6 +20,63 @@ if TYPE_CHECKING:
 
 MIME = "application/vnd.belamy.claims+json"
 VERDICTS = ("reproduced", "reproduced in part", "not reproduced", "undecided", "not testable")
+ENOUGH_SEEDS = 5  # with fewer, a verdict says how many
+
+
+class Interval(NamedTuple):
+    """A mean with its interval; ``f"{interval:.2f}"`` reads 1.88 [0.31, 3.46]."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __format__(self, spec: str) -> str:
+        mean, low, high = (format(value, spec or ".3g").replace("-", "−") for value in self)
+        return f"{mean} [{low}, {high}]"
+
+
+def interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
+    """Student's t interval of the mean of independent runs: one value a seed, at least two.
+
+    Raises:
+        InputError: fewer than two values, or one that is no finite number.
+    """
+    from scipy.stats import t
+
+    confidence = real_number("confidence", confidence, 0, 1)
+    runs = [real_number("a value", value) for value in values]
+    if len(runs) < 2:
+        raise InputError(f"{len(runs)} values have no spread: an interval needs two seeds or more")
+    mean = math.fsum(runs) / len(runs)
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in runs) / (len(runs) - 1))
+    half = float(t.ppf((1 + confidence) / 2, len(runs) - 1)) * deviation / math.sqrt(len(runs))
+    return Interval(mean, mean - half, mean + half)
+
+
+def verdict(differences: Iterable[float], margin: float = 0.0, seeds: int | None = None) -> str:
+    """The word that the book's one rule gives a claim: by the 95 % interval of a paired difference.
+
+    Args:
+        differences: one for each independent seed, paired, positive where the claim is right: for 'A is
+            better than B', A's score minus B's on the same seed.
+        margin: how much more than nothing the claim says.
+        seeds: how many independent seeds there were, if the differences are not one for each.
+
+    Returns:
+        "reproduced" where the whole interval lies above the margin, "not reproduced" where it lies below,
+        else "undecided"; of fewer than five seeds it says how many there were.
+
+    Raises:
+        InputError: fewer than three differences, or one that is no finite number.
+    """
+    found = list(differences)
+    if len(found) < 3:
+        raise InputError(f"{len(found)} differences decide nothing: take at least three seeds")
+    count = len(found) if seeds is None else whole_number("seeds", seeds, 1)
+    _, low, high = interval(found)
+    margin = real_number("margin", margin)
+    word = "reproduced" if low > margin else "not reproduced" if high < margin else "undecided"
+    return word if count >= ENOUGH_SEEDS else f"{word}: {count} seeds"
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from belamy import runs
+from belamy._checks import whole_number
 from belamy._notebooks import code_cells, named_files, parameters
 from belamy.data.cache import cache_dir, writable
 from belamy.errors import BelamyError, FileError, InputError, optional
@@ -136,8 +136,7 @@ def run(
 
     # Whatever can be wrong is found out before the first kernel starts.
     notebook = Path(notebook).expanduser().resolve()
-    if isinstance(jobs, bool) or not isinstance(jobs, Integral) or jobs < 1:
-        raise InputError(f"jobs={jobs!r} must be a whole number of at least 1")
+    jobs = whole_number("jobs", jobs, 1)
     if isinstance(cells, str | Mapping) or not hasattr(cells, "__iter__"):
         raise InputError(
             f"cells is a {type(cells).__name__}; expected a list of dicts, grid(seed=[0, 1]), say"

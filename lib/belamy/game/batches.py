@@ -1,5 +1,6 @@
 """Batches drawn by index from data sets that stay on the device as tensors."""
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
@@ -13,6 +14,7 @@ from belamy.game.device import traits
 from belamy.randomness import generator
 
 Data = ImageSet | torch.Tensor
+LOOKED_AT = 4096  # rows at a time
 
 
 class Batch:
@@ -89,7 +91,7 @@ class Rows:
         self.memory_format = traits(device).memory_format
         self.dtype = dtype  # of images as the losses see them
         aligned = {"y": getattr(data, "labels", None), "factors": getattr(data, "factors", None)}
-        aligned |= dict(getattr(data, "aligned", None) or {})
+        aligned |= dict(getattr(data, "others", None) or {})
         self.x = self._stored(x, device)
         self.aligned = {name: self._stored(v, device) for name, v in aligned.items() if v is not None}
 
@@ -162,6 +164,12 @@ class Batches:
             drawn[name] = Batch(rows, known[1][position])
         return SeveralBatches(drawn) if self.several else drawn[""]
 
+    def of_seed(self, seed: int) -> "Batches":
+        """The same rows, on the device once, in another seed's order."""
+        other = copy.copy(self)
+        other.seed, other._orders = seed, {}
+        return other
+
     @cached_property
     def checksum(self) -> str:
         """sha256 of all rows, by which a checkpoint knows its data again."""
@@ -185,8 +193,12 @@ def _check(rows: torch.Tensor) -> None:
         raise InputError(f"images of shape {tuple(rows.shape)}; expected uint8 (N, C, H, W)")
     if rows.dtype != torch.uint8 and not rows.is_floating_point():
         raise InputError(f"data of type {rows.dtype}; pass uint8 images or floating point rows")
-    # A sum needs no memory; only where it is not finite does anybody look for the row.
-    if rows.is_floating_point() and not rows.sum(dtype=torch.float64 if rows.device.type != "mps" else None).isfinite():
-        for number, row in enumerate(rows):
-            if not row.isfinite().all():
-                raise InputError(f"row {number} of the data holds NaN or infinity; remove or repair it")
+    # A sum needs no memory. Only where it is not finite does anybody look for the row, a few at a time: such a
+    # sum may also come of many finite numbers.
+    if rows.is_floating_point() and not rows.sum().isfinite():
+        for start in range(0, len(rows), LOOKED_AT):
+            part = rows[start : start + LOOKED_AT]
+            finite = part.reshape(len(part), -1).isfinite().all(1)
+            if not finite.all():
+                bad = start + int((~finite).nonzero()[0, 0])
+                raise InputError(f"row {bad} of the data holds NaN or infinity; remove or repair it")

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import itertools
 import os
 import sys
 import threading
@@ -110,6 +111,21 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
     if precision == "bf16" or (precision == "auto" and native):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def visit(nets: torch.nn.ModuleDict, device: torch.device) -> Iterator[None]:
+    """Within, the nets are on the device; afterwards, however it ends, each is where it was."""
+    homes = {}
+    for name, net in nets.items():
+        held = next(itertools.chain(net.parameters(), net.buffers()), None)
+        homes[name] = device if held is None else held.device
+    try:
+        nets.to(device)
+        yield
+    finally:
+        for name, home in homes.items():
+            nets[name].to(home)
 
 
 _keepers = 0  # calls of fit that train on the CPU now, in this process

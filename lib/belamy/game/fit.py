@@ -68,7 +68,8 @@ def fit(
         schedule: factor of the learning rate, ``schedule(step, total)`` or ``schedule(step)``, for
             players that bring none.
         seed: batches and noise are functions of it.
-        device: by default $BELAMY_DEVICE, else the first of cuda, mps, cpu that the machine has.
+        device: where to train; by default $BELAMY_DEVICE, else the first of cuda, mps, cpu that the
+            machine has. Afterwards the nets are again where they were before.
         precision: "fp32", "bf16", or "auto": bf16 where CUDA hardware has it, else fp32.
         callbacks: called as ``callback(game, epoch)`` after every epoch (from 1, counted over all
             calls), nets in evaluation mode. Numbers that one returns by name, {"validation": 3.2},
@@ -110,73 +111,74 @@ def fit(
     batches = Batches(data, batch_size, seed, device, game.dtype)
     path = None if checkpoint is None else checkpoints.check_writable(checkpoint)
 
-    # Nets go to their device, optimisers go on from where those of an earlier call were.
-    game.nets.to(device)
-    for value in (*game.nets.parameters(), *game.nets.buffers()):
-        if value.dim() == 4:  # the weights of convolutions of images, in the layout that is right and fast
-            value.data = value.data.to(memory_format=devices.traits(device).memory_format)
-    for name, new in optimizers.items():
-        hand_over(game.optimizers.get(name), new)
-    fresh, game.optimizers = not any(game.steps.values()), optimizers
-    if fresh:  # averages start at their nets' weights, whatever was loaded into those meanwhile
-        for name, average in game.averages.items():
-            game.nets[name].load_state_dict(game.nets[average.of].state_dict())
+    # Nets go to their device, and afterwards back to where they were; optimisers go on from where those of
+    # an earlier call were.
+    with devices.visit(game.nets, device):
+        for value in (*game.nets.parameters(), *game.nets.buffers()):
+            if value.dim() == 4:  # the weights of convolutions of images, in the layout that is right and fast
+                value.data = value.data.to(memory_format=devices.traits(device).memory_format)
+        for name, new in optimizers.items():
+            hand_over(game.optimizers.get(name), new)
+        fresh, game.optimizers = not any(game.steps.values()), optimizers
+        if fresh:  # averages start at their nets' weights, whatever was loaded into those meanwhile
+            for name, average in game.averages.items():
+                game.nets[name].load_state_dict(game.nets[average.of].state_dict())
 
-    # A round is one step, or several, of every player; an epoch is a pass over the data by the busiest.
-    busiest = max(turn.steps for turn in game.turns)
-    if game.into_epoch >= batches.per_epoch:  # the data are others now
-        game.epochs, game.into_epoch = game.epochs + 1, 0
-    run = {"start": game.rounds, "into_epoch": game.into_epoch, "seed": int(seed), "batch_size": batches.batch_size,
-           "precision": "fp32" if isinstance(context, contextlib.nullcontext) else "bf16"}  # fmt: skip
-    if path is not None:
-        run |= {"data": batches.checksum, "game": identity(game)}
-        if path.exists():
-            played = game.rounds
-            stored = checkpoints.load_game(path, game, run)
-            if played < game.rounds or played == 0 or stored["interrupted"]:
-                run |= {name: stored[name] for name in ("start", "into_epoch")}
-    length = planned_rounds(epochs, rounds, batches.per_epoch, busiest, run["into_epoch"])
-    end = run["start"] + length
-    total = {t.name: game.steps[_players(t)[0].name] + max(0, end - game.rounds) * t.steps for t in game.turns}
+        # A round is one step, or several, of every player; an epoch is a pass over the data by the busiest.
+        busiest = max(turn.steps for turn in game.turns)
+        if game.into_epoch >= batches.per_epoch:  # the data are others now
+            game.epochs, game.into_epoch = game.epochs + 1, 0
+        run = {"start": game.rounds, "into_epoch": game.into_epoch, "seed": int(seed), "batch_size": batches.batch_size,
+               "precision": "fp32" if isinstance(context, contextlib.nullcontext) else "bf16"}  # fmt: skip
+        if path is not None:
+            run |= {"data": batches.checksum, "game": identity(game)}
+            if path.exists():
+                played = game.rounds
+                stored = checkpoints.load_game(path, game, run)
+                if played < game.rounds or played == 0 or stored["interrupted"]:
+                    run |= {name: stored[name] for name in ("start", "into_epoch")}
+        length = planned_rounds(epochs, rounds, batches.per_epoch, busiest, run["into_epoch"])
+        end = run["start"] + length
+        total = {t.name: game.steps[_players(t)[0].name] + max(0, end - game.rounds) * t.steps for t in game.turns}
 
-    training = _Training(game, batches, context, schedules, total, seed)
-    hidden = not progress or "TQDM_DISABLE" in os.environ  # of which tqdm's notebook bar knows nothing
-    bar = tqdm(total=length, initial=game.rounds - run["start"], unit="round", disable=hidden)
-    game.history.interrupted = False
-    with bar, devices.keep_freed_memory(device), training, stop_signals() as stop:
-        while game.rounds < end and not stop:
-            losses: dict[str, float | torch.Tensor] = {}
-            for turn in game.turns:
-                for _ in range(turn.steps):
-                    losses |= training.step(turn)
-            game.history.record(game.epochs, losses)
-            game.rounds += 1
-            game.into_epoch += busiest
-            bar.update()
+        training = _Training(game, batches, context, schedules, total, seed)
+        hidden = not progress or "TQDM_DISABLE" in os.environ  # of which tqdm's notebook bar knows nothing
+        bar = tqdm(total=length, initial=game.rounds - run["start"], unit="round", disable=hidden)
+        game.history.interrupted = False
+        with bar, devices.keep_freed_memory(device), training, stop_signals() as stop:
+            while game.rounds < end and not stop:
+                losses: dict[str, float | torch.Tensor] = {}
+                for turn in game.turns:
+                    for _ in range(turn.steps):
+                        losses |= training.step(turn)
+                game.history.record(game.epochs, losses)
+                game.rounds += 1
+                game.into_epoch += busiest
+                bar.update()
 
-            whole = game.into_epoch >= batches.per_epoch
-            if whole or game.rounds % log_every == 0 or game.rounds == end or stop:
-                training.check_losses()
-                bar.set_postfix({k: f"{v:.4g}" for k, v in game.history.flush().items()})
-            if whole:
-                training.check_parameters()
-                while game.into_epoch >= batches.per_epoch:  # a round of many steps may end several
-                    game.epochs, game.into_epoch = game.epochs + 1, game.into_epoch - batches.per_epoch
-                    if callbacks:
-                        training.pause()
-                        for callback in callbacks:
-                            game.history.report(game.epochs, callback(game, game.epochs))
-                        training.resume()
-                if path is not None and game.rounds < end:
-                    checkpoints.save_game(path, game, run)
-        game.history.interrupted = bool(stop) and game.rounds < end
-    if path is not None:
-        checkpoints.save_game(path, game, run)
-    if stop:
-        game.history.interrupted = True
-        if signal.SIGTERM in stop:
-            raise SystemExit(128 + signal.SIGTERM)
-        warnings.warn(f"interrupted after round {game.rounds}; call fit again to go on", stacklevel=2)
+                whole = game.into_epoch >= batches.per_epoch
+                if whole or game.rounds % log_every == 0 or game.rounds == end or stop:
+                    training.check_losses()
+                    bar.set_postfix({k: f"{v:.4g}" for k, v in game.history.flush().items()})
+                if whole:
+                    training.check_parameters()
+                    while game.into_epoch >= batches.per_epoch:  # a round of many steps may end several
+                        game.epochs, game.into_epoch = game.epochs + 1, game.into_epoch - batches.per_epoch
+                        if callbacks:
+                            training.pause()
+                            for callback in callbacks:
+                                game.history.report(game.epochs, callback(game, game.epochs))
+                            training.resume()
+                    if path is not None and game.rounds < end:
+                        checkpoints.save_game(path, game, run)
+            game.history.interrupted = bool(stop) and game.rounds < end
+        if path is not None:
+            checkpoints.save_game(path, game, run)
+        if stop:
+            game.history.interrupted = True
+            if signal.SIGTERM in stop:
+                raise SystemExit(128 + signal.SIGTERM)
+            warnings.warn(f"interrupted after round {game.rounds}; call fit again to go on", stacklevel=2)
     return game.history
 
 
@@ -307,7 +309,9 @@ class _Training:
                 totals: dict[str, torch.Tensor] = {}
                 with checking_values(True) if first else AS_USUAL, self.context:
                     for player in movers:
-                        totals[player.name], terms = _total_and_terms(player, player.loss(nets, batch, given))
+                        totals[player.name], terms = total_and_terms(player, player.loss(nets, batch, given))
+                        if not totals[player.name].requires_grad:
+                            raise not_to_be_minimised(player, repr(totals[player.name]))
                         log |= terms
                 _put_back(middle, still)
 
@@ -475,7 +479,7 @@ def _put_back(remembered: Remembered, names: set[str], where: torch.Tensor | Non
                 buffers[label].copy_(torch.where(where > 0, was, buffers[label]))
 
 
-def _total_and_terms(player: Player, loss: object) -> tuple[torch.Tensor, dict[str, float | torch.Tensor]]:
+def total_and_terms(player: Player, loss: object) -> tuple[torch.Tensor, dict[str, float | torch.Tensor]]:
     """What is minimised, and what is logged: the total after its player, terms as ``player/term``."""
     terms: dict[str, float | torch.Tensor] = {}
     total = loss
@@ -491,10 +495,14 @@ def _total_and_terms(player: Player, loss: object) -> tuple[torch.Tensor, dict[s
             if isinstance(weight, torch.Tensor) or weight != 0:
                 part = value if isinstance(weight, float) and weight == 1.0 else weight * value
                 total = part if total is None else total + part
-    if not isinstance(total, torch.Tensor) or total.dim() or not total.requires_grad:
-        found = f"{loss!r}, without a term to minimise" if total is None else repr(total)
-        raise InputError(
-            f"the loss of player {player.name!r} must be a scalar that depends on the parameters "
-            f"of {list(player.nets)}; it is {found}"
-        )
+    if not isinstance(total, torch.Tensor) or total.dim():
+        raise not_to_be_minimised(player, f"{loss!r}, without a term to minimise" if total is None else repr(total))
     return total, {player.name: total, **terms}
+
+
+def not_to_be_minimised(player: Player, found: str) -> InputError:
+    """What to raise where a loss is no scalar, or depends on nothing that the player owns."""
+    return InputError(
+        f"the loss of player {player.name!r} must be a scalar that depends on the parameters of "
+        f"{list(player.nets)}; it is {found}"
+    )
