@@ -129,7 +129,8 @@ def soup_of(html, name):
 def test_every_claim_of_every_chapter_stands_in_the_ledger(html):
     page, preface = (soup_of(html, f"{entry}.html").article for entry in (ledger.PAGE, BOOK.entries[0]))
     shown = [row.find_all("td")[1].get_text() for row in page.select("tbody tr")]
-    rows = [row for path in BOOK.chapters for row in ledger.take_claims(path, read(path))["claims"]]
+    chapters = [path for path in BOOK.chapters if path.stem not in ledger.SILENT]
+    rows = [row for path in chapters for row in ledger.take_claims(path, read(path))["claims"]]
     assert sorted(text.replace("’", "'") for text in shown) == sorted(row["claim"] for row in rows)
     assert f"{len(rows)} claims: " in preface.get_text()
 

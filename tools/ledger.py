@@ -11,6 +11,7 @@ from tools.formulas import WRITTEN_INLINE
 
 PAGE = "chapters/ledger"
 MIME = "application/vnd.belamy.claims+json"  # of belamy.claims, which it would take seconds to import
+SILENT = ("reading-the-code", "prerequisites")  # pages that put no source to the test
 TABLES, COUNT = "<!-- claims -->", "<!-- count of verdicts -->"
 Row = dict[str, str]
 
@@ -23,7 +24,8 @@ def fill(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> None:
     """
     if PAGE not in book.entries:
         return
-    found = {path: take_claims(path, notebook) for path, notebook in chapters.items()}
+    speaking = {path: notebook for path, notebook in chapters.items() if path.stem not in SILENT}
+    found = {path: take_claims(path, notebook) for path, notebook in speaking.items()}
     parts = [part for part in found.values() if part]
     rows, verdicts = [row for part in parts for row in part["claims"]], parts[0]["verdicts"] if parts else []
     missing = [f"The claims of `{path.stem}` are missing: it did not run here." for path in found if not found[path]]

@@ -25,6 +25,7 @@ from tools.execute import STAMPED_VERSIONS, ChapterError, execute, run_or_exit, 
 from tools.ledger import fill as fill_ledger
 from tools.moved import redirect
 from tools.polish import polish
+from tools.preface import fill as fill_preface
 
 TEXT_FILES = ("*.md", "*.bib", "assets/*")
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
@@ -88,6 +89,7 @@ def assemble(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> No
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     fill_ledger(book, chapters, source)
+    fill_preface(book, chapters, source)
     for path, notebook in chapters.items():
         nbformat.write(with_stamp(notebook), source / path.relative_to(book.root))
     (source / "_static").mkdir(exist_ok=True)
