@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+ONE = $(if $(CHAPTER),--chapter $(CHAPTER))
 
 .DEFAULT_GOAL := help
-.PHONY: book preview outputs test serve portability bench record sweep setup clean help
+.PHONY: book preview outputs test lab pages serve portability bench mutants record sweep setup clean help
 
-book: $(STAMP)  ## execute the chapters that are not in the cache, two at a time, build the site into _build/html
-	@$(BIN)/python -m tools.make book
+book: $(STAMP)  ## execute the chapters that are not in the cache, build the site into _build/html (CHAPTER=name: only that one)
+	@$(BIN)/python -m tools.make book $(ONE)
 
 preview: $(STAMP)  ## build the site from the stored outputs into _build/preview/html; refuse stale ones
 	@$(BIN)/python -m tools.website preview
@@ -16,8 +17,14 @@ outputs: $(STAMP)  ## execute stale chapters in place (FORCE=1: all of them)
 	@$(BIN)/python -m tools.setup_cell
 	@$(BIN)/python -m tools.execute $(if $(FORCE),--force)
 
-test: $(STAMP)  ## prove everything: library, house, chapters, site
-	@$(BIN)/python -m tools.make test
+test: $(STAMP)  ## prove everything: library, house, chapters, site (CHAPTER=name: that chapter and its page)
+	@$(BIN)/python -m tools.make test $(ONE)
+
+lab: $(STAMP)  ## open the chapters in JupyterLab (CHAPTER=name: that one); installs it the first time
+	@$(BIN)/python -m tools.make lab $(ONE)
+
+pages: $(STAMP)  ## measure the built pages in a browser: height, prose, cut code, wide tables (HTML=folder: not _build/html)
+	@$(BIN)/python -m tools.pages $(HTML)
 
 serve: $(STAMP)  ## serve _build/html at http://localhost:8000
 	@$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 8000
@@ -25,8 +32,11 @@ serve: $(STAMP)  ## serve _build/html at http://localhost:8000
 portability: $(STAMP)  ## try the chapters' bands under other arithmetics and seeds (CHAPTER=name: one; hours for all)
 	@$(BIN)/python -m tools.portability $(CHAPTER)
 
-bench: $(STAMP)  ## run the benchmarks
-	@$(BIN)/python -m benchmarks
+bench: $(STAMP)  ## run the benchmarks (PART="vae loop": those; REPEATS=5)
+	@$(BIN)/python -m benchmarks $(PART) $(if $(REPEATS),--repeats $(REPEATS))
+
+mutants: $(STAMP)  ## would the tests notice? (FILE="losses.py game/fit.py": those; SAMPLE=200 of each file)
+	@$(BIN)/python -m tools.mutants $(FILE) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 record: $(STAMP)  ## make a recorded run: RUN=name PROFILE=gpu|record-cpu
 	$(if $(RUN),,$(error say which: make record RUN=name, of those in chapters/runs))

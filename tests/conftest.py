@@ -74,6 +74,18 @@ class TinyBook:
         nbformat.write(notebook, self.chapter)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """The measures of the pages that tests/test_site.py took."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    lines = {line for report in reports for key, line in report.user_properties if key == "page"}
+    if lines:
+        from tools.pages import HEAD
+
+        terminalreporter.write_sep("-", "pages")
+        for line in (HEAD, *sorted(lines)):
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture
 def tiny(tmp_path, monkeypatch) -> TinyBook:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"))  # its library goes before the real one

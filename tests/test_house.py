@@ -12,12 +12,13 @@ from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from tools import setup_cell
+from tools import setup_cell, website
 from tools.book import Book, code_cells, read
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 BOOK = Book(ROOT)
 CHAPTERS = pytest.mark.parametrize("path", BOOK.chapters, ids=lambda path: path.stem)
+LINE = 88  # columns of code that the page shows without scrolling
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(?:work|tmp|root|home|Users)/[\w.]")
 # In ipywidgets 8 but not in 7.7.1, the version in Colab.
 NEW_WIDGETS = {"ColorsInput", "FloatsInput", "IntsInput", "NaiveDatetimePicker", "Stack"}
@@ -65,9 +66,10 @@ def test_the_lock_holds_the_ordinary_torch_pair():
 
 
 def test_all_means_every_optional_group():
+    """All but JupyterLab, which `make lab` installs."""
     groups = PROJECT["optional-dependencies"]
     (everything,) = map(Requirement, groups["all"])
-    assert everything.extras == set(groups) - {"all"}
+    assert everything.extras == set(groups) - {"all", "lab"}
 
 
 def test_conda_installs_what_pip_does():
@@ -187,7 +189,7 @@ def test_a_chapter_begins_with_its_setup_and_parameters(path):
     assert setup.source == setup_cell.setup_source(ROOT)
     assert "parameters" in parameters.metadata.tags
     names = [ast.unparse(node.targets[0]) for node in ast.parse(parameters.source).body]
-    assert names[:2] == ["profile", "seed"]
+    assert names == ["profile", "seed", "override", "confirmed"]
     assert 'profile = "auto"' in parameters.source
     assert not any({"setup", "parameters"} & set(cell.metadata.get("tags", [])) for cell in rest)
 
@@ -199,6 +201,34 @@ def test_code_cells_are_short_and_portable(path):
         assert not re.search(r"""["'](/|\.\./|~/|[A-Z]:\\)""", cell.source), cell.source
         assert "%matplotlib widget" not in cell.source
         ast.parse(cell.source)
+
+
+def wide_lines(path) -> list[str]:
+    """The lines of a notebook's code that its page would cut."""
+    lines = [line for cell in code_cells(read(path)) for line in cell.source.splitlines()]
+    return [line for line in lines if len(line) > LINE]
+
+
+@CHAPTERS
+def test_code_lines_fit_the_page(path):
+    found = wide_lines(path)
+    assert found == [], f"{path.stem}: {len(found)} lines of code are longer than {LINE} columns"
+
+
+@CHAPTERS
+def test_a_chapter_opens_with_its_hero(path):
+    notebook = read(path)
+    heroes = [cell for cell in notebook.cells if "hero" in cell.metadata.get("tags", [])]
+    assert len(heroes) == 1, f"{path.stem}: {len(heroes)} cells are tagged `hero`, one should be"
+    assert "hide-input" in heroes[0].metadata.tags and heroes[0].metadata.mystnb.figure.caption
+    website.lift_hero(notebook)
+    assert notebook.cells[1] is not None and "hero" in notebook.cells[1].metadata.tags
+
+
+@CHAPTERS
+def test_a_reference_to_an_exercise_says_so_once(path):
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    assert re.findall(r"(?i)\b(?:exercise|figure|fig\.)\s\{(?:ref|numref)\}`[^<`]*`", text) == []
 
 
 @CHAPTERS

@@ -317,8 +317,40 @@ class TestCommands:
             "Test 2/3: the chapters, each executed once",
             f"1:cpu -m pytest chapters/01-a.ipynb chapters/02-b.ipynb {nbval} -n 2 --dist loadscope",
             "Test 3/3: the site, from the outputs just confirmed, in headless Chromium",
-            "1:cpu -m pytest tests/test_site.py",
+            "1:cpu -m pytest tests/test_site.py -n 2",
         ]
+
+    def test_one_chapter_is_executed_built_and_tested_alone(self, commands, how):
+        one = ["CHAPTER=01-a"] if how == ["make"] else ["--chapter", "01-a"]
+        assert commands(*how, "book", *one).stdout == ": -m tools.website book --chapter 01-a\n"
+        done = commands(*how, "test", *one)
+        assert done.returncode == 0, done.stderr
+        nbval = "--nbval-lax --nbval-current-env --nbval-cell-timeout=1800"
+        assert done.stdout.splitlines() == [
+            "1:cpu -m tools.chromium",
+            "Test 1/3: the house's rules for chapters/01-a.ipynb",
+            "1:cpu -m pytest tests/test_house.py -k [01-a]",
+            "Test 2/3: its code, executed once",
+            f"1:cpu -m pytest chapters/01-a.ipynb {nbval}",
+            "Test 3/3: its page, from the outputs just confirmed, in headless Chromium",
+            "1:cpu -m pytest tests/test_site.py -n 2",
+        ]
+
+    def test_a_chapter_that_is_not_there_is_told_with_those_that_are(self, commands, how):
+        one = ["CHAPTER=nothing"] if how == ["make"] else ["--chapter", "nothing"]
+        done = commands(*how, "test", *one)
+        assert done.returncode != 0
+        assert "No chapter 'nothing'. There are: 01-a, 02-b" in done.stderr
+
+    def test_jupyterlab_is_installed_when_it_is_first_asked_for(self, commands, how):
+        assert commands(*how, "lab").stdout.splitlines() == [": -m jupyterlab chapters"]
+        done = commands(*how, "lab", FAIL="import jupyterlab")
+        assert done.stdout.splitlines()[1:] == [
+            ": -m pip install -c requirements.lock -e .[lab]",
+            ": -m jupyterlab chapters",
+        ]
+        one = ["CHAPTER=01-a"] if how == ["make"] else ["--chapter", "01-a"]
+        assert commands(*how, "lab", *one).stdout == ": -m jupyterlab chapters/01-a.ipynb\n"
 
     def test_a_step_that_fails_is_the_last(self, commands, how):
         done = commands(*how, "test", FAIL="chapters/01")

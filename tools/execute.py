@@ -168,8 +168,11 @@ def bands_file(book: Book, path: Path, setting: str) -> Path:
     return book.root / ".cache" / "portability" / f"{path.stem}-{setting.replace(' ', '-')}.json"
 
 
-def execute(book: Book, force: bool = False) -> list[ChapterError]:
+def execute(book: Book, force: bool = False, paths: list[Path] | None = None) -> list[ChapterError]:
     """Execute the chapters that the cache lacks (with `force` all), two kernels at a time.
+
+    Args:
+        paths: of these chapters, of all by default.
 
     Returns:
         Why chapters did not come to their end. The others are executed and cached.
@@ -177,8 +180,9 @@ def execute(book: Book, force: bool = False) -> list[ChapterError]:
     Raises:
         KeyboardInterrupt: finished chapters are cached.
     """
-    todo = [path for path in book.chapters if force or not book.cache_file(path).exists()]
-    print(f"Chapters: {len(book.chapters)}, to execute: {len(todo)}", flush=True)
+    paths = book.chapters if paths is None else paths
+    todo = [path for path in paths if force or not book.cache_file(path).exists()]
+    print(f"Chapters: {len(paths)}, to execute: {len(todo)}", flush=True)
     executions = [Execution(book, path) for path in todo]
     outcomes = run_all(executions, [execution.run_and_cache for execution in executions], KERNELS)
     unexpected = [error for error in outcomes if error and not isinstance(error, ChapterError)]

@@ -7,9 +7,11 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from tools.book import Book, BookError, code_cells
+from tools.formulas import WRITTEN_INLINE
 
 PAGE = "chapters/ledger"
 MIME = "application/vnd.belamy.claims+json"  # of belamy.claims, which it would take seconds to import
+SILENT = ("reading-the-code", "prerequisites")  # pages that put no source to the test
 TABLES, COUNT = "<!-- claims -->", "<!-- count of verdicts -->"
 Row = dict[str, str]
 
@@ -22,7 +24,8 @@ def fill(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> None:
     """
     if PAGE not in book.entries:
         return
-    found = {path: take_claims(path, notebook) for path, notebook in chapters.items()}
+    speaking = {path: notebook for path, notebook in chapters.items() if path.stem not in SILENT}
+    found = {path: take_claims(path, notebook) for path, notebook in speaking.items()}
     parts = [part for part in found.values() if part]
     rows, verdicts = [row for part in parts for row in part["claims"]], parts[0]["verdicts"] if parts else []
     missing = [f"The claims of `{path.stem}` are missing: it did not run here." for path in found if not found[path]]
@@ -60,8 +63,9 @@ def tables(rows: list[Row], verdicts: list[str]) -> str:
     for document in dict.fromkeys(document_of(row) for row in rows):
         own = [row for row in rows if document_of(row) == document]
         text += [f"## {document}", "", count(own, verdicts), ""]
+        text += [":::{div} belamy-ledger", ""]
         text += ["| place | claim | measured | verdict | experiment |", "| --- | --- | --- | --- | --- |"]
-        text += [line(row) for row in own] + [""]
+        text += [line(row) for row in own] + ["", ":::", ""]
     return "\n".join(text)
 
 
@@ -76,8 +80,12 @@ def line(row: Row) -> str:
 
 
 def escape(text: str) -> str:
-    """Plain text as Markdown that shows it as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>#|$~])", r"\\\1", " ".join(text.split()))
+    """Plain text as Markdown that shows it as it is, formulas aside: $…$ is one, as in a cell's output."""
+    pieces = WRITTEN_INLINE.split(" ".join(text.split()))
+    for k, piece in enumerate(pieces):  # every second is a formula, in which a bar would end the table's cell
+        formula = "$" + piece.replace("|", r"\vert ") + "$"
+        pieces[k] = formula if k % 2 else re.sub(r"([\\`*_{}\[\]<>#|$~])", r"\\\1", piece)
+    return "".join(pieces)
 
 
 def count(rows: list[Row], verdicts: list[str]) -> str:

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARALLEL = ("-n", "2", "--dist", "loadscope")
+PARALLEL = ("-n", "2", "--dist", "loadscope")  # a notebook's cells stay with one kernel
 CELL_TIMEOUT = 1800  # seconds
 TEST_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "BELAMY_PROFILE": "cpu"}
 
@@ -47,26 +47,53 @@ def setup() -> None:
     stamp.touch()
 
 
-def book() -> None:
-    """execute the chapters that are not in the cache, build the site into _build/html"""
+def book(chapter: str | None = None) -> None:
+    """execute the chapters that are not in the cache (or the one named), build the site into _build/html"""
     setup()
-    run(python(), "-m", "tools.website", "book")
+    run(python(), "-m", "tools.website", "book", *(("--chapter", chapter) if chapter else ()))
 
 
-def test() -> None:
-    """prove everything: library, house, chapters, site"""
+def test(chapter: str | None = None) -> None:
+    """prove everything: library, house, chapters, site; or one chapter and its page"""
     setup()
     os.environ.update(TEST_ENVIRONMENT)
-    pytest = (python(), "-m", "pytest")
+    pytest, nbval = (python(), "-m", "pytest"), ("--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}")
     run(python(), "-m", "tools.chromium")
+    if chapter:
+        notebook = notebook_of(chapter)
+        os.environ["BELAMY_CHAPTER"] = notebook.stem
+        print(f"Test 1/3: the house's rules for {notebook}", flush=True)
+        run(*pytest, "tests/test_house.py", "-k", f"[{notebook.stem}]")
+        print("Test 2/3: its code, executed once", flush=True)
+        run(*pytest, notebook, *nbval)
+        print("Test 3/3: its page, from the outputs just confirmed, in headless Chromium", flush=True)
+        run(*pytest, "tests/test_site.py", "-n", "2")
+        return
     print("Test 1/3: the library and the house", flush=True)
     run(*pytest, "tests", "--ignore", "tests/test_site.py", *PARALLEL)
     print("Test 2/3: the chapters, each executed once", flush=True)
     chapters = sorted(path.relative_to(ROOT) for path in (ROOT / "chapters").glob("*.ipynb"))
-    nbval = ("--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}")
     run(*pytest, *chapters, *nbval, *PARALLEL)
     print("Test 3/3: the site, from the outputs just confirmed, in headless Chromium", flush=True)
-    run(*pytest, "tests/test_site.py")
+    run(*pytest, "tests/test_site.py", "-n", "2")
+
+
+def lab(chapter: str | None = None) -> None:
+    """open the chapters in JupyterLab; install it first (into .venv, 120 MB) if it is not there"""
+    setup()
+    if subprocess.run([str(python()), "-c", "import jupyterlab"], capture_output=True).returncode:
+        print("Lab: installing JupyterLab into .venv (half a minute, 120 MB)", flush=True)
+        run(python(), "-m", "pip", "install", "-c", "requirements.lock", "-e", ".[lab]")
+    run(python(), "-m", "jupyterlab", notebook_of(chapter) if chapter else "chapters")
+
+
+def notebook_of(chapter: str) -> Path:
+    """The chapter called so; ends with their names if there is none."""
+    path = Path("chapters") / f"{Path(chapter).name.removesuffix('.ipynb')}.ipynb"
+    if not (ROOT / path).is_file():
+        names = sorted(path.stem for path in (ROOT / "chapters").glob("*.ipynb"))
+        sys.exit(f"No chapter {chapter!r}. There are: {', '.join(names)}")
+    return path
 
 
 def run(*command: object) -> None:
@@ -95,11 +122,16 @@ def run(*command: object) -> None:
 
 
 def main() -> None:
-    commands = {command.__name__: command for command in (book, test, setup)}
+    commands = {command.__name__: command for command in (book, test, lab, setup)}
     parser = argparse.ArgumentParser(prog="python -m tools.make", description=__doc__.splitlines()[0])
     told = "; ".join(f"{name}: {command.__doc__}" for name, command in commands.items())
     parser.add_argument("command", choices=list(commands), help=told)
-    commands[parser.parse_args().command]()
+    parser.add_argument("--chapter", help="book, test, lab: only this one, for example minimax")
+    given = parser.parse_args()
+    if given.chapter and given.command != "setup":
+        commands[given.command](given.chapter)
+    else:
+        commands[given.command]()
 
 
 if __name__ == "__main__":

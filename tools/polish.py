@@ -8,20 +8,30 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup
 
+from tools.dress import dress
+from tools.formulas import typeset, with_formulas
+
 # Loaded as scripts though nothing here uses them: Thebe has no kernel to talk to (and names another
 # server), and Font Awesome's 1.5 MB draw again what its fonts have drawn.
 UNUSED_SCRIPTS = ("sphinx-thebe", "THEBE_JS_URL", "fontawesome")
 
 
 def polish(html: Path) -> None:
-    """Mend every page below `html` in place."""
-    for path in sorted(html.rglob("*.html")):
-        page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        for mend in (
-            drop_unused_scripts, name_by_content, list_plainly, land_logo, mark_corners, reach_tables
-        ):  # fmt: skip
+    """Mend every page below `html` in place, dress it, and typeset its formulas.
+
+    Raises:
+        BookError: a formula that cannot be typeset.
+    """
+    pages = {
+        path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for path in sorted(html.rglob("*.html"))
+    }
+    for page in pages.values():
+        for mend in (drop_unused_scripts, name_by_content, list_plainly, land_logo, mark_corners, dress):
             mend(page)
-        path.write_text(str(page), encoding="utf-8")
+    written = typeset(pages, html)
+    for path, page in pages.items():
+        path.write_text(with_formulas(str(page), written), encoding="utf-8")
 
 
 def drop_unused_scripts(page: BeautifulSoup) -> None:
@@ -63,9 +73,3 @@ def mark_corners(page: BeautifulSoup) -> None:
     for corner in page.select("table thead th"):
         if not corner.get_text(strip=True):
             corner.name = "td"
-
-
-def reach_tables(page: BeautifulSoup) -> None:
-    """A wide table scrolls on a narrow screen, but not by keyboard unless it can have the focus."""
-    for box in page.select(".pst-scrollable-table-container"):
-        box["tabindex"] = "0"

@@ -6,9 +6,9 @@ to its end, says so at its top and at the place, and the command ends with a lis
 
 import argparse
 import ast
-import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,14 +20,15 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tools.book import Book, BookError, code_cells, digest, read, refuse_stale, tree_digest
+from tools.book import ROOT, Book, BookError, code_cells, digest, read, refuse_stale, tree_digest
 from tools.execute import STAMPED_VERSIONS, ChapterError, execute, run_or_exit, tell
 from tools.ledger import fill as fill_ledger
+from tools.moved import redirect
 from tools.polish import polish
+from tools.preface import fill as fill_preface
 
 TEXT_FILES = ("*.md", "*.bib", "assets/*")
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
-MATHJAX_PARTS = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")
 
 
 def build(book: Book, chapters: dict[Path, NotebookNode], out: Path, strict: bool = True) -> Path:
@@ -38,7 +39,7 @@ def build(book: Book, chapters: dict[Path, NotebookNode], out: Path, strict: boo
             a figure that the text speaks of may be missing.
 
     Returns:
-        The page to open.
+        The page to open first.
 
     Raises:
         BookError: another Jupyter Book than 1.x, a warning, or a page that was not written.
@@ -56,6 +57,7 @@ def build(book: Book, chapters: dict[Path, NotebookNode], out: Path, strict: boo
     fresh = run_jupyter_book(source, out / "work", strict)
     polish(fresh)
     require_pages(book, fresh)
+    redirect(fresh)
     shutil.rmtree(html, ignore_errors=True)
     shutil.move(fresh, html)
     record.write_text(json.dumps({**state, "html": tree_digest(html)}), encoding="utf-8")
@@ -87,16 +89,18 @@ def assemble(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> No
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     fill_ledger(book, chapters, source)
+    fill_preface(book, chapters, source)
     for path, notebook in chapters.items():
         nbformat.write(with_stamp(notebook), source / path.relative_to(book.root))
     (source / "_static").mkdir(exist_ok=True)
     for path in (book.root / "chapters" / "assets").glob("*.[cj]s*"):  # every page loads them
         shutil.copyfile(path, source / "_static" / path.name)
-    copy_mathjax(source / "extra" / "mathjax")
 
 
 def with_stamp(notebook: NotebookNode) -> NotebookNode:
-    """The notebook with its measured time under the title and what it ran with at the end."""
+    """The notebook with its measured time under the title and what it ran with at the end, and its
+    first picture under its first paragraph."""
+    lift_hero(notebook)
     stamp = notebook.metadata.get("belamy")
     if stamp is None:  # never executed, and shown with a notice instead
         return notebook
@@ -108,6 +112,25 @@ def with_stamp(notebook: NotebookNode) -> NotebookNode:
     put_under_title(notebook, stamp_block(time_line))
     notebook.cells.append(nbformat.v4.new_markdown_cell(stamp_block(end_line), id="belamy-stamp"))
     return notebook
+
+
+def lift_hero(notebook: NotebookNode) -> None:
+    """Move the cell tagged `hero` under the first paragraph: the picture is the page's first, wherever
+    the cell that makes it must stand."""
+    heroes = [cell for cell in notebook.cells if "hero" in cell.metadata.get("tags", [])]
+    if not heroes:
+        return
+    paragraph = re.match(r"(# .*\n+)((?:.+\n?)+)", notebook.cells[0].source)
+    if len(heroes) > 1 or paragraph is None:
+        raise BookError(
+            f"One cell is the hero, and a paragraph under the title introduces it: {notebook.cells[0].source[:60]!r}"
+        )
+    first, rest = paragraph[0], notebook.cells[0].source[paragraph.end() :].strip("\n")
+    notebook.cells.remove(heroes[0])
+    notebook.cells[0].source = first.rstrip("\n")
+    notebook.cells.insert(1, heroes[0])
+    if rest:
+        notebook.cells.insert(2, nbformat.v4.new_markdown_cell(rest, id="belamy-rest"))
 
 
 def put_under_title(notebook: NotebookNode, block: str) -> None:
@@ -145,18 +168,6 @@ def seed_of(notebook: NotebookNode) -> str:
     return ""
 
 
-def copy_mathjax(target: Path) -> None:
-    """MathJax 3 from the wheel that carries it, so that no page asks another server for it."""
-    package = importlib.util.find_spec("sphinx-mathjax-offline")
-    if package is None or package.origin is None:
-        raise BookError("sphinx-mathjax-offline is not installed: run `make setup`")
-    mathjax = Path(package.origin).parent / "static" / "mathjax"
-    for part in MATHJAX_PARTS:
-        copy = shutil.copytree if (mathjax / part).is_dir() else shutil.copyfile
-        (target / part).parent.mkdir(parents=True, exist_ok=True)
-        copy(mathjax / part, target / part)
-
-
 def run_jupyter_book(source: Path, work: Path, strict: bool) -> Path:
     """Build `source` from scratch, warnings being errors if `strict`; return the folder of HTML.
 
@@ -165,7 +176,8 @@ def run_jupyter_book(source: Path, work: Path, strict: bool) -> Path:
     shutil.rmtree(work, ignore_errors=True)
     command = [sys.executable, "-c", JUPYTER_BOOK, "build", source, "--path-output", work]
     options = ["--all", "--nitpick", "--keep-going", "--quiet", *(["--warningiserror"] if strict else [])]
-    environment = {**os.environ, "NO_COLOR": "1"}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))  # for tools.letters
+    environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": path}
     done = subprocess.run([*command, *options], env=environment, capture_output=True, text=True)
     if done.returncode:
         log = "\n".join(
@@ -177,16 +189,20 @@ def run_jupyter_book(source: Path, work: Path, strict: bool) -> Path:
     return work / "_build" / "html"
 
 
-def build_executed(book: Book) -> Path:
+def build_executed(book: Book, only: str | None = None) -> Path:
     """Execute what the cache lacks, then build _build/html from the cache.
+
+    Args:
+        only: the one chapter to execute; all others show their stored outputs.
 
     Raises:
         BookError: the site is built, but some chapters differ from what the book says of them.
     """
-    errors = {error.path: error for error in execute(book)}
-    chapters: dict[Path, NotebookNode] = {}
+    own = [find_chapter(book, only)] if only else book.chapters
+    errors = {error.path: error for error in execute(book, paths=own)}
+    chapters, stale = stored(book, [path for path in book.chapters if path not in own])
     told: list[str] = []
-    for path in book.chapters:
+    for path in own:
         if path in errors:
             chapters[path] = with_error(read(path), errors[path], book.staleness(path))
             told.append(str(errors[path]))
@@ -195,12 +211,38 @@ def build_executed(book: Book) -> Path:
         if failed := chapters[path].metadata["belamy"].get("failed"):
             chapters[path] = with_failed_bands(chapters[path], read(path), failed)
             told.append("\n".join([f"{path.name}: the book's own checks failed here", *tell(failed)]))
-    page = build(book, chapters, book.root / "_build", strict=not told)
+    chapters = {path: chapters[path] for path in book.chapters}
+    page = build(book, chapters, book.root / "_build", strict=not (told or stale))
+    page = page.parent / page_of(book, own[0]) if only else page
     if told:
         raise BookError(
             "\n\n".join(told) + f"\n\nThe site is built all the same, and says so on these pages: {page}"
         )
     return page
+
+
+def find_chapter(book: Book, name: str) -> Path:
+    """The chapter called so, with or without its folder and suffix."""
+    for path in book.chapters:
+        if path.stem == Path(name).name.removesuffix(".ipynb"):
+            return path
+    raise BookError(f"No chapter {name!r}. There are: {', '.join(path.stem for path in book.chapters)}")
+
+
+def page_of(book: Book, path: Path) -> Path:
+    return path.relative_to(book.root).with_suffix(".html")
+
+
+def stored(book: Book, paths: list[Path]) -> tuple[dict[Path, NotebookNode], list[Path]]:
+    """The chapters with the outputs that they hold, and which of these are stale: their pages say so."""
+    chapters, stale = {path: read(path) for path in paths}, []
+    for path, notebook in chapters.items():
+        if changed := book.staleness(path):
+            text = f"Since the outputs on this page were made, there changed: {', '.join(changed)}."
+            put_under_title(notebook, warning("Outputs from before a change", text))
+            notebook.metadata["incomplete"] = True
+            stale.append(path)
+    return chapters, stale
 
 
 def with_failed_bands(notebook: NotebookNode, stored: NotebookNode, failed: list[dict]) -> NotebookNode:
@@ -256,22 +298,36 @@ def put_after(notebook: NotebookNode, cell: NotebookNode, block: str) -> None:
     notebook.cells.insert(notebook.cells.index(cell) + 1, new)
 
 
-def build_stored(book: Book) -> Path:
-    """Build _build/preview/html from the outputs stored in the chapters; refuse stale ones."""
-    refuse_stale(book)
-    chapters = {path: read(path) for path in book.chapters}
-    return build(book, chapters, book.root / "_build" / "preview")
+def preview(book: Book) -> Path:
+    return book.root / "_build" / "preview"
 
 
-def show(make: str) -> None:
-    page = {"book": build_executed, "preview": build_stored}[make](Book())
+def build_stored(book: Book, only: str | None = None) -> Path:
+    """Build _build/preview/html from the outputs stored in the chapters; refuse stale ones.
+
+    Args:
+        only: the one chapter that must not be stale; of the others the page says so.
+    """
+    if only is None:
+        refuse_stale(book)
+    elif book.staleness(own := find_chapter(book, only)):
+        raise BookError(f"Stored outputs of {own.name} are stale: changed: {', '.join(book.staleness(own))}")
+    chapters, stale = stored(book, book.chapters)
+    page = build(book, chapters, preview(book), strict=not stale)
+    return page.parent / page_of(book, own) if only else page
+
+
+def show(make: str, only: str | None) -> None:
+    page = {"book": build_executed, "preview": build_stored}[make](Book(), only)
     print(f"\nOpen {page}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("make", choices=["book", "preview"])
-    run_or_exit(partial(show, parser.parse_args().make))
+    parser.add_argument("--chapter", help="this one alone; the others as they are stored")
+    given = parser.parse_args()
+    run_or_exit(partial(show, given.make, given.chapter))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,39 @@
-// Formulas wider than the page scroll; the keyboard must reach those that do.
-function reachWideFormulas() {
-  for (const formula of document.querySelectorAll("mjx-container[display]")) {
-    const wide = formula.scrollWidth > formula.clientWidth;
-    wide ? formula.setAttribute("tabindex", "0") : formula.removeAttribute("tabindex");
-  }
+// What is too wide scrolls in its own box: the keyboard must reach it, and a shadow says that it goes on.
+const BOXES = 'mjx-container[display="true"], .belamy-scroll';
+
+function mindBox(box) {
+  const wide = box.scrollWidth > box.clientWidth + 1;
+  wide ? box.setAttribute("tabindex", "0") : box.removeAttribute("tabindex");
+  const end = box.scrollLeft + box.clientWidth >= box.scrollWidth - 2;
+  box.closest(".belamy-wide")?.classList.toggle("goes-on", wide && !end);
 }
 
-window.addEventListener("load", () => {
-  if (!window.MathJax?.startup) return;
-  MathJax.startup.promise.then(reachWideFormulas);
-  window.addEventListener("resize", reachWideFormulas);
+function mindBoxes() {
+  document.querySelectorAll(BOXES).forEach(mindBox);
+}
+
+window.addEventListener("load", () => document.fonts.ready.then(mindBoxes));
+window.addEventListener("resize", mindBoxes);
+document.addEventListener("scroll", (event) => event.target.matches?.(BOXES) && mindBox(event.target), true);
+document.addEventListener("toggle", mindBoxes, true);
+
+// A formula is copied as the LaTeX that it was written in.
+document.addEventListener("copy", (event) => {
+  const selection = document.getSelection();
+  if (!selection.rangeCount) return;
+  const copied = selection.getRangeAt(0).cloneContents();
+  const formulas = copied.querySelectorAll("mjx-container");
+  if (!formulas.length) return;
+  for (const formula of formulas) {
+    const around = formula.hasAttribute("display") ? "\n$$\n" : "$";
+    const latex = formula.querySelector("annotation")?.textContent ?? "";
+    formula.replaceWith(around + latex + (around === "$" ? "$" : around));
+  }
+  const holder = document.createElement("div");
+  holder.style.whiteSpace = "pre-wrap";
+  holder.append(copied);
+  document.body.append(holder);  // innerText knows lines only of what is laid out
+  event.clipboardData.setData("text/plain", holder.innerText);
+  holder.remove();
+  event.preventDefault();
 });

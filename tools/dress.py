@@ -1,0 +1,172 @@
+"""What the book makes of the built pages' folded cells, tables and pictures.
+
+Each function below does one thing to a parsed page; chapters/assets/belamy.css and belamy.js do the rest.
+"""
+
+import re
+
+from bs4 import BeautifulSoup, NavigableString, Tag
+
+NUMBER = re.compile(r"[±<>≤≥≈~]?\s*[-−+]?(\d[\d,]*\.?\d*|\.\d+|nan|inf)(e[-−+]?\d+)?\s*%?")
+# A cell of numbers: one, or several in brackets or joined: '0.31 ± 0.02', '1.9 [0.3, 3.5]', '3 of 9', '64×64'.
+NUMBERS = re.compile(rf"({NUMBER.pattern}|[\s\[\](),;:/×·]|±|to|of|–|…|—|-)*")
+HYPHEN = re.compile(r"(?<![\w.)\]])-(?=[.\d]|inf)|(?<=\de)-(?=\d)")
+SET_UP = {"tag_setup", "tag_set-up"}
+
+
+def dress(page: BeautifulSoup) -> None:
+    for step in (merge_folds, lower_hero, tabulate, enlarge_pictures, keep_proportions):
+        step(page)
+
+
+# --- folded cells --------------------------------------------------------------------------------
+
+
+def merge_folds(page: BeautifulSoup) -> None:
+    """Folded cells that follow each other with nothing to be seen between them become one bar."""
+    for run in runs_of_folds(page):
+        bar = run[-1].find("details", recursive=False)  # above what the last one shows
+        what, first = what_is_folded(run), bar.select_one(".cell_input")
+        for cell in run[:-1]:
+            first.insert_before(cell.select_one(".cell_input").extract())
+            cell.decompose()
+        name_fold(bar, what, len(run))
+
+
+def runs_of_folds(page: BeautifulSoup) -> list[list[Tag]]:
+    runs: list[list[Tag]] = []
+    for cell in page.select(".cell"):
+        if cell.find("details", class_="above-input", recursive=False) is None:
+            continue
+        before = cell.find_previous_sibling()
+        if runs and before is runs[-1][-1] and not shows_anything(before):
+            runs[-1].append(cell)
+        else:
+            runs.append([cell])
+    return runs
+
+
+def shows_anything(cell: Tag) -> bool:
+    output = cell.find(class_="cell_output", recursive=False)
+    return output is not None and bool(output.get_text(strip=True) or output.select("img, svg, input, canvas"))
+
+
+def what_is_folded(run: list[Tag]) -> str:
+    return "set-up" if any(SET_UP & set(cell["class"]) for cell in run) else "code"
+
+
+def name_fold(bar: Tag, what: str, cells: int) -> None:
+    count = f" ({cells} cells)" if cells > 1 else ""
+    for label, verb in (("collapsed", "Show"), ("expanded", "Hide")):
+        bar.select_one(f"summary .{label}").string = f"{verb} {what}{count}"
+
+
+def lower_hero(page: BeautifulSoup) -> None:
+    """The chapter's first picture comes before the bar with its code."""
+    for cell in page.select(".cell.tag_hero"):
+        bar = cell.find("details", recursive=False)
+        output = cell.find(class_="cell_output", recursive=False)
+        if bar is not None and output is not None:
+            output.insert_after(bar.extract())
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+
+def tabulate(page: BeautifulSoup) -> None:
+    """One style for all tables: numbers to the right with a true minus, no row for the index's name."""
+    for table in page.select("article table"):
+        if table.find_parent("table") or "field-list" in table.get("class", []):
+            continue
+        table["class"] = [*table.get("class", []), "belamy-table"]
+        for style in table.parent.find_all("style", recursive=False):
+            style.decompose()
+        lift_index_name(table)
+        align_numbers(table)
+        if table.get("id") == "T_claims" or table.find_parent(class_="belamy-ledger"):
+            label_cells(table)
+        else:
+            let_scroll(page, table)
+
+
+def rows_of(table: Tag, part: str) -> list[list[Tag]]:
+    return [row.find_all(["td", "th"], recursive=False) for row in table.select(f"{part} > tr")]
+
+
+def lift_index_name(table: Tag) -> None:
+    """pandas gives the index's name a row of its own: it belongs into the empty corner."""
+    head = rows_of(table, "thead")
+    if len(head) < 2:
+        return
+    last, above = head[-1], head[-2]
+    named = [cell for cell in last if cell.get_text(strip=True)]
+    levels = len(named)
+    if not levels or named != last[:levels] or any(cell.get_text(strip=True) for cell in above[:levels]):
+        return
+    if levels < len(last) and len(above) == len(last):
+        for corner, cell in zip(above, named):
+            corner.name, corner.string = "th", cell.get_text(" ", strip=True)
+        last[0].parent.decompose()
+
+
+def align_numbers(table: Tag) -> None:
+    body = [row for row in rows_of(table, "tbody") if not any(cell.get("colspan") for cell in row)]
+    width = max(map(len, body), default=0)
+    for column in range(width):
+        cells = [row[column] for row in body if len(row) == width]
+        cells = [cell for cell in cells if cell.get_text(strip=True)]
+        if not cells or not all(is_number(cell) for cell in cells):
+            continue
+        for cell in cells:
+            for text in cell.find_all(string=HYPHEN):
+                text.replace_with(NavigableString(HYPHEN.sub("−", text)))
+        heads = [row[column] for row in rows_of(table, "thead") if len(row) == width]
+        for cell in [*heads, *(row[column] for row in body if len(row) == width)]:
+            cell["class"] = [*cell.get("class", []), "belamy-number"]
+
+
+def is_number(cell: Tag) -> bool:
+    text = cell.get_text(" ", strip=True)
+    return text in "—–-" or (NUMBERS.fullmatch(text) is not None and re.search(r"\d|nan|inf", text) is not None)
+
+
+def label_cells(table: Tag) -> None:
+    """A table of claims stands on a phone as a card for each row, whose cells say what they are."""
+    heads = [cell.get_text(" ", strip=True) for cell in (rows_of(table, "thead") or [[]])[0]]
+    table["class"] = [*table["class"], "belamy-claims"]
+    table["role"] = "table"
+    for part in table.find_all(["thead", "tbody"], recursive=False):
+        part["role"] = "rowgroup"
+    for row in table.find_all("tr"):
+        row["role"] = "row"
+        for head, cell in zip(heads, row.find_all(["td", "th"], recursive=False)):
+            cell["role"] = "columnheader" if row.parent.name == "thead" else "cell"
+            cell["data-label"] = head
+            cell["class"] = [*cell.get("class", []), f"belamy-{head.split()[0]}"]
+
+
+def let_scroll(page: BeautifulSoup, table: Tag) -> None:
+    """A table that is too wide scrolls in a box of its own, which shows that it does: belamy.js."""
+    box = table.find_parent(class_="pst-scrollable-table-container")
+    if box is None:
+        box = table.wrap(page.new_tag("div"))
+    box["class"] = ["belamy-scroll"]
+    box.wrap(page.new_tag("div", attrs={"class": "belamy-wide"}))
+
+
+# --- pictures ------------------------------------------------------------------------------------
+
+
+def enlarge_pictures(page: BeautifulSoup) -> None:
+    """A tap on a figure's picture opens it alone, where a phone can enlarge it."""
+    for picture in page.select("article figure img"):
+        if picture.find_parent("a") is None:
+            picture.wrap(page.new_tag("a", href=picture["src"], attrs={"class": "belamy-enlarge"}))
+
+
+def keep_proportions(page: BeautifulSoup) -> None:
+    """A slider's picture that is wider than a phone shrinks as a whole."""
+    for picture in page.select(".belamy-picture[style]"):
+        size = re.search(r"width:(\d+)px;height:(\d+)px", picture["style"])
+        if size:
+            picture["style"] = picture["style"].replace(size[0], f"width:{size[1]}px;aspect-ratio:{size[1]}/{size[2]}")
