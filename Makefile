@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 ONE = $(if $(CHAPTER),--chapter $(CHAPTER))
 
 .DEFAULT_GOAL := help
-.PHONY: book preview outputs test lab pages serve portability bench record sweep setup clean help
+.PHONY: book preview outputs test lab pages serve portability bench mutants record sweep setup clean help
 
 book: $(STAMP)  ## execute the chapters that are not in the cache, build the site into _build/html (CHAPTER=name: only that one)
 	@$(BIN)/python -m tools.make book $(ONE)
@@ -32,8 +32,11 @@ serve: $(STAMP)  ## serve _build/html at http://localhost:8000
 portability: $(STAMP)  ## try the chapters' bands under other arithmetics and seeds (CHAPTER=name: one; hours for all)
 	@$(BIN)/python -m tools.portability $(CHAPTER)
 
-bench: $(STAMP)  ## run the benchmarks
-	@$(BIN)/python -m benchmarks
+bench: $(STAMP)  ## run the benchmarks (PART="vae loop": those; REPEATS=5)
+	@$(BIN)/python -m benchmarks $(PART) $(if $(REPEATS),--repeats $(REPEATS))
+
+mutants: $(STAMP)  ## would the tests notice? (FILE="losses.py game/fit.py": those; SAMPLE=200 of each file)
+	@$(BIN)/python -m tools.mutants $(FILE) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 record: $(STAMP)  ## make a recorded run: RUN=name PROFILE=gpu|record-cpu
 	$(if $(RUN),,$(error say which: make record RUN=name, of those in chapters/runs))

@@ -3,21 +3,32 @@
 import contextlib
 import multiprocessing
 import os
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from typing import NamedTuple
 
 import torch
 
 Trains = Callable[[Callable[[], None]], None]  # trains until the callback it is given raises
 
 
+class Turn(NamedTuple):
+    """What one epoch took, and the most megabytes that its process has held until its end."""
+
+    cpu: float
+    wall: float
+    peak: float
+
+
 class Contest:
     """Contenders in processes of their own, warmed up and waiting.
 
-    A process each, since what one of them does to the allocator outlives its turn; turns, since
-    other work on the machine should meet all of them alike.
+    A process each, since what one does to the allocator outlives its turn, and for its peak of memory;
+    turns, since other work on the machine should meet all of them alike.
     """
 
     def __init__(self, contenders: Sequence[Trains]) -> None:
@@ -43,14 +54,14 @@ class Contest:
             process.terminate()  # who does not, after an error here, is sent
             process.join()
 
-    def run(self, repeats: int, threads: int) -> list[list[tuple[float, float]]]:
-        """(CPU seconds, wall seconds) of every turn of every contender."""
-        times: list[list[tuple[float, float]]] = [[] for _ in self._pipes]
+    def run(self, repeats: int, threads: int) -> list[list[Turn]]:
+        """Every turn of every contender."""
+        turns: list[list[Turn]] = [[] for _ in self._pipes]
         for _ in range(repeats):
-            for pipe, mine in zip(self._pipes, times):
+            for pipe, mine in zip(self._pipes, turns):
                 pipe.send(threads)
                 mine.append(pipe.recv())
-        return times
+        return turns
 
 
 def _processes() -> multiprocessing.context.BaseContext:
@@ -81,9 +92,18 @@ def _serve(pipe: Connection, contender: Trains) -> None:
         if torch.cuda.is_initialized():
             torch.cuda.synchronize()
         cpu, wall = time.process_time(), time.perf_counter()
-        pipe.send((cpu - started[0], wall - started[1]) if started else None)
+        pipe.send(Turn(cpu - started[0], wall - started[1], peak_memory()) if started else None)
         torch.set_num_threads(pipe.recv())
         started = time.process_time(), time.perf_counter()
 
     with contextlib.suppress(EOFError, BrokenPipeError):  # the contest is over
         contender(epoch_end)
+
+
+def peak_memory() -> float:
+    """Megabytes of this process; on Linux without what the parent held, which getrusage counts."""
+    try:
+        with open("/proc/self/status", encoding="utf-8") as status:
+            return next(int(line.split()[1]) / 1e3 for line in status if line.startswith("VmHWM"))
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)

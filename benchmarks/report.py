@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-HEAD = ("", "ours", "theirs", "unit", "ratio", "share of peak", "target", "")
+HEAD = ("", "ours", "theirs", "unit", "ratio", "target", "")
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,6 @@ class Row:
 
     Attributes:
         ratio: how many times as good ours is, or None where only our own figure has a target.
-        shares: of the measured peak, ours and theirs, in [0, 1].
         at_least, at_most: the target, of ``ratio`` or else of ``ours``; neither: for information.
     """
 
@@ -21,7 +20,6 @@ class Row:
     theirs: float | None
     unit: str
     ratio: float | None = None
-    shares: tuple[float, float] | None = None
     at_least: float | None = None
     at_most: float | None = None
 
@@ -39,19 +37,18 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """The row as text, in the order of ``HEAD``."""
-        shares = " / ".join(f"{share:.0%}" for share in self.shares) if self.shares else ""
         target = f">= {self.at_least:g}" if self.at_least is not None else ""
         target = f"<= {self.at_most:g}" if self.at_most is not None else target
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}x"
         figures = _number(self.ours), "" if self.theirs is None else _number(self.theirs)
-        return (self.what, *figures, self.unit, ratio, shares, target, self.verdict)
+        return (self.what, *figures, self.unit, ratio, target, self.verdict)
 
 
 def table(rows: Iterable[Row]) -> str:
     """Rows under their heads, in columns; text to the left, figures to the right."""
     cells = [HEAD, *(row.cells() for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(HEAD))]
-    left = {0, 3, 7}
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    left = {0, 3, 6}
     lines = (
         "  ".join(
             cell.ljust(width) if column in left else cell.rjust(width)

@@ -1,14 +1,14 @@
 """Plain training loops, as public recipes write them, for any nets of the right kind.
 
 ``vae`` follows the steps of pytorch/examples' ``vae/main.py`` and ``dcgan`` those of its
-``dcgan/main.py``: a DataLoader that turns PIL images to tensors one by one, the default memory
-format and optimiser, a scalar read at every step, the discriminator's gradients computed (and
-thrown away) in the generator's step. Pictures are decoded and of the right size already, which
-spares the DCGAN recipe the reading of files. Nets give logits, so a sigmoid comes before each
-cross-entropy; the discriminator scales its images itself, so the transform does not.
+``dcgan/main.py``: the default memory format and optimiser, a scalar read at every step, the
+discriminator's gradients computed (and thrown away) in the generator's step. As shipped, their batches
+come from ``pil_items``, which spares the DCGAN recipe only the reading of files; ``ready_batches``
+leaves the steps alone to be timed. Nets give logits, so a sigmoid comes before each cross-entropy; the
+discriminator scales its images itself, so the transform does not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from PIL import Image
@@ -17,19 +17,16 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+Nets = dict[str, nn.Module]
 EpochEnd = Callable[[], None]
 
 
 class PILDataset(Dataset):
-    """Images (N, C, H, W), uint8, that become PIL images and then tensors when asked for.
-
-    That is what torchvision's MNIST and CIFAR10 do; the label is not used.
-    """
+    """Images (N, C, H, W), uint8, that become PIL images and then tensors, as torchvision's MNIST does."""
 
     def __init__(self, images: Tensor) -> None:
-        grey = images.shape[1] == 1
         arrays = images.permute(0, 2, 3, 1).contiguous().numpy()
-        self.arrays = arrays[..., 0] if grey else arrays
+        self.arrays = arrays[..., 0] if images.shape[1] == 1 else arrays
         self.transform = transforms.ToTensor()
 
     def __len__(self) -> int:
@@ -39,26 +36,28 @@ class PILDataset(Dataset):
         return self.transform(Image.fromarray(self.arrays[row])), 0
 
 
-def loader(images: Tensor, batch_size: int, workers: int) -> DataLoader:
+def pil_items(images: Tensor, batch_size: int, workers: int = 0) -> DataLoader:
     """The recipes' loader: shuffled, whole batches only."""
     data = PILDataset(images)
     return DataLoader(data, batch_size, shuffle=True, num_workers=workers, drop_last=True)
 
 
-def vae(
-    nets: dict[str, nn.Module],
-    images: Tensor,
-    epoch_end: EpochEnd,
-    *,
-    batch_size: int,
-    lr: float,
-    betas: tuple[float, float],
-    device: str,
-    workers: int,
-    log: Callable[[str], None],
-) -> None:
+class ready_batches:
+    """Batches that cost nothing but a shuffle: the images as floats in memory."""
+
+    def __init__(self, images: Tensor, batch_size: int) -> None:
+        self.images, self.batch_size = images.float() / 255, batch_size
+
+    def __len__(self) -> int:
+        return len(self.images) // self.batch_size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+        for rows in torch.randperm(len(self.images)).split(self.batch_size)[: len(self)]:
+            yield self.images[rows], 0
+
+
+def vae(nets: Nets, data, epoch_end: EpochEnd, *, lr: float, betas, device: str, log) -> None:
     """Train ``encoder`` and ``decoder`` until ``epoch_end`` raises."""
-    data = loader(images, batch_size, workers)
     encoder, decoder = nets["encoder"].to(device), nets["decoder"].to(device)
     parameters = [*encoder.parameters(), *decoder.parameters()]
     optimizer = optim.Adam(parameters, lr=lr, betas=betas)
@@ -78,24 +77,12 @@ def vae(
             optimizer.step()
             if i % 10 == 0:
                 log(f"[{i}/{len(data)}] loss: {loss.item() / len(x):.6f}")
-        log(f"average loss: {train_loss / len(images):.6f}")
+        log(f"average loss: {train_loss / (len(data) * len(x)):.6f}")
         epoch_end()
 
 
-def dcgan(
-    nets: dict[str, nn.Module],
-    images: Tensor,
-    epoch_end: EpochEnd,
-    *,
-    batch_size: int,
-    lr: float,
-    betas: tuple[float, float],
-    device: str,
-    workers: int,
-    log: Callable[[str], None],
-) -> None:
+def dcgan(nets: Nets, data, epoch_end: EpochEnd, *, lr: float, betas, device: str, log) -> None:
     """Train ``discriminator`` and ``generator`` until ``epoch_end`` raises."""
-    data = loader(images, batch_size, workers)
     netD, netG = nets["discriminator"].to(device), nets["generator"].to(device)
     criterion = nn.BCELoss()
     optimizerD = optim.Adam(netD.parameters(), lr=lr, betas=betas)

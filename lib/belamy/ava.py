@@ -3,9 +3,9 @@
 Source: Nguyen, Abdalla & Amer 2024 (AVA), its four switches and its targets. The paper prints
 update rules without a gradient through the draw of z; here every loss is differentiated exactly,
 with reparameterisation (Kingma & Welling 2014). Our reconstruction, where the paper leaves a choice:
-the encoder's target keeps the reconstruction, which it influences through z; the judge of an image
-moves the decoder only (as in Larsen et al. 2016) and the judge of a code the encoder only, as in the
-paper's table; variances are given as logarithms; an image is the sigmoid of the decoder's output.
+the encoder's target keeps the reconstruction, which it influences through z; the
+discriminator moves the decoder only (as in Larsen et al. 2016) and the code discriminator the encoder
+only, as in the paper's table; variances are given as logarithms; an image is the sigmoid of the decoder's output.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ class Variant:
     Attributes:
         supervise_decoder: a discriminator d tells images from reconstructions; the decoder pleases it.
         lean_decoder: half the squared error of the image stands in the discriminator's loss, too.
-        supervise_encoder: an encoder discriminator D tells mu(x) from mu(x'); the encoder pleases it.
+        supervise_encoder: a code discriminator D tells mu(x) from mu(x'); the encoder pleases it.
         lean_encoder: half the squared error of the mean stands in D's loss, too.
         encodes: z is drawn from the encoder; otherwise (GAN) from the prior, and there is none.
         reconstructs: the decoder is charged for the squared error. The author's program charges
@@ -189,7 +189,7 @@ def game(
         decoder: z -> logits like x; a GAN also reads its ``latent_dim``.
         discriminator: d, x -> logits (B,).
         encoder_discriminator: D, codes (B, q) -> logits (B,).
-        please: what a judged player minimises, a function of the fakes' logits:
+        please: what a player minimises that answers to a discriminator, a function of the fakes' logits:
             ``losses.minimax_generator`` as in the paper, or ``losses.non_saturating_generator``.
         variance: sigma^2 of the pixels, which divides their squared error; the paper's is 1.
         simultaneous: all players move at once and share one pass through the nets; by default
