@@ -69,6 +69,13 @@ def address(html):
         def log_message(self, *_):
             pass
 
+        def do_GET(self):
+            if self.path == "/favicon.ico":  # a browser asks for it where a picture stands alone
+                self.send_response(204)
+                self.end_headers()
+            else:
+                super().do_GET()
+
     handler = functools.partial(Handler, directory=html)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
