@@ -46,7 +46,8 @@ FILES = {  # and the tests that are to notice
 SECONDS = 30  # of tests that one mutant meets at most: all tests run `fit`
 NOWHERE = "nowhere"  # where a test stands that executes no line of the library
 SPOKEN = ("InputError", "warn", "tqdm", "TypeError", "ValueError")  # calls that make words
-DEVICE = re.compile(r",? ?device=([\w.]+(\([^()]*\))?)?")  # on a machine with a CPU alone nothing tells them apart
+# Arguments that nothing tells apart on a machine with a CPU alone.
+DEVICE = re.compile(r",? ?device=([\w.]+(\([^()]*\))?)?")
 CHECKS = ("whole_number", "real_number", "check_")  # calls that check what they name
 
 
@@ -247,7 +248,8 @@ class Runner:
         place, seconds = mutant.path.relative_to(ROOT), {}
         for line in [*(f"{place}:{number}" for number in mutant.lines), *[NOWHERE] * mutant.early]:
             seconds |= self.covered().get(line, {})
-        order = sorted(seconds, key=lambda test: (-self.kills[mutant.path, test] / (0.1 + seconds[test]), seconds[test]))
+        rate = {test: self.kills[mutant.path, test] / (0.1 + seconds[test]) for test in seconds}
+        order = sorted(seconds, key=lambda test: (-rate[test], seconds[test]))
         chosen: dict[str, float] = {}
         for test in order:
             if not chosen or sum(chosen.values()) + seconds[test] < SECONDS:
