@@ -57,7 +57,7 @@ def test_a_setting_of_one_s_own_shows_in_the_table(monkeypatch):
     assert list(shown[0].data) == ["setting", "cpu, in force", "gpu"]
     belamy.setup("cpu", cpu=CPU, gpu=GPU, override={"epochs": 7})
     assert list(shown[1].data) == ["setting", "cpu", "gpu", "here, in force"]
-    assert shown[1].data["here, in force"].tolist() == [7, 16, 3]
+    assert shown[1].data["here, in force"].tolist() == ["7", "16", "3"]
     assert shown[0].to_html() == shown[0].to_html()  # outputs repeat
 
 

@@ -79,10 +79,10 @@ def test(chapter: str | None = None) -> None:
 
 
 def lab(chapter: str | None = None) -> None:
-    """open the chapters in JupyterLab; install it first (into .venv, 120 MB) if it is not there"""
+    """open the chapters in JupyterLab; install it first (into .venv, 60 MB) if it is not there"""
     setup()
     if subprocess.run([str(python()), "-c", "import jupyterlab"], capture_output=True).returncode:
-        print("Lab: installing JupyterLab into .venv (half a minute, 120 MB)", flush=True)
+        print("Lab: installing JupyterLab into .venv (half a minute, 60 MB)", flush=True)
         run(python(), "-m", "pip", "install", "-c", "requirements.lock", "-e", ".[lab]")
     run(python(), "-m", "jupyterlab", notebook_of(chapter) if chapter else "chapters")
 

@@ -26,6 +26,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -43,6 +44,7 @@ FILES = {  # and the tests that are to notice
     "game/*.py": GAME,
 }
 SECONDS = 30  # of tests that one mutant meets at most: all tests run `fit`
+NOWHERE = "nowhere"  # where a test stands that executes no line of the library
 SPOKEN = ("InputError", "warn", "tqdm", "TypeError", "ValueError")  # calls that make words
 DEVICE = re.compile(r",? ?device=([\w.]+(\([^()]*\))?)?")  # on a machine with a CPU alone nothing tells them apart
 CHECKS = ("whole_number", "real_number", "check_")  # calls that check what they name
@@ -50,10 +52,18 @@ CHECKS = ("whole_number", "real_number", "check_")  # calls that check what they
 
 @dataclass(frozen=True)
 class Mutant:
-    """A changed file: the first and last line of the change, the statement before and after."""
+    """A changed file, and the lines of the statement that was changed.
+
+    Attributes:
+        lines: who executes them may notice.
+        early: whether the statement is executed at import: a default, a field. Tests that look at
+            signatures alone may notice, too.
+    """
 
     path: Path
+    line: int
     lines: range
+    early: bool
     before: str
     after: str
     source: str = field(repr=False)
@@ -64,7 +74,7 @@ class Mutant:
         return _hash(self.path.name.encode(), self.source.encode())
 
     def __str__(self) -> str:
-        return f"{self.path.relative_to(ROOT)}:{self.lines[0]}\n    - {self.before}\n    + {self.after}"
+        return f"{self.path.relative_to(ROOT)}:{self.line}\n    - {self.before}\n    + {self.after}"
 
 
 def mutants_of(path: Path) -> list[Mutant]:
@@ -111,11 +121,15 @@ def mutants_of(path: Path) -> list[Mutant]:
         statement = mutation.original_node
         while not isinstance(statement, cst.BaseSmallStatement | cst.BaseCompoundStatement | cst.Param):
             statement = parents[statement]
-        if isinstance(statement, cst.BaseCompoundStatement):  # its head, not all that it holds
-            first = positions[statement].start.line
+        first, last = positions[statement].start.line, positions[statement].end.line
+        early = mutation.contained_by_top_level_function is statement  # executed as the class is made
+        if isinstance(statement, cst.Param):  # or the function
+            early, function = True, statement
+            while not isinstance(function, cst.FunctionDef | cst.Lambda):
+                function = parents[function]
+            first, last = positions[function].start.line, positions[function].end.line
+        elif isinstance(statement, cst.BaseCompoundStatement):  # its head, not all that it holds
             last = max(positions[mutation.original_node].end.line, first)
-        else:
-            first, last = positions[statement].start.line, positions[statement].end.line
         span = inclusive[mutation.original_node]
         start, end = (offsets[at.line - 1] + at.column for at in (span.start, span.end))
         changed = source[:start] + module.code_for_node(mutation.mutated_node) + source[end:]
@@ -126,7 +140,8 @@ def mutants_of(path: Path) -> list[Mutant]:
         before, after = _difference(source, changed)
         if DEVICE.sub("", before) == DEVICE.sub("", after) or re.search(rf"\b({'|'.join(CHECKS)})\w*\(None, ", after):
             continue
-        found.append(Mutant(path, range(first, last + 1), before, after, changed))
+        line = positions[mutation.original_node].start.line
+        found.append(Mutant(path, line, range(first, last + 1), early, before, after, changed))
     return found
 
 
@@ -183,9 +198,9 @@ class Runner:
         """"path:line" -> the tests that execute it, and their CPU seconds."""
         by_line: dict[str, dict[str, float]] = collections.defaultdict(dict)
         for name in self.files:
-            kept = KEPT / f"coverage-{Path(name).stem}-{self._state_of(name)}.json"
+            kept = KEPT / f"covered-{Path(name).stem}-{self._state_of(name)}.json"
             if not kept.exists():
-                for old in KEPT.glob(f"coverage-{Path(name).stem}-*.json"):
+                for old in KEPT.glob(f"covered-{Path(name).stem}-*.json"):
                     old.unlink()
                 started = time.perf_counter()
                 self._in_fork(lambda: self._cover(name, kept), 900)
@@ -222,15 +237,16 @@ class Runner:
             for line, tests in data.contexts_by_lineno(path).items():
                 for test in filter(None, tests):
                     lines[test].append(f"{Path(path).relative_to(ROOT)}:{line}")
-        kept.write_text(json.dumps({test: (seconds[test], lines[test]) for test in lines}), encoding="utf-8")
+        found = {test: (took, lines.get(test, [NOWHERE])) for test, took in seconds.items()}
+        kept.write_text(json.dumps(found), encoding="utf-8")
         return 0
 
     def tests_for(self, mutant: Mutant) -> dict[str, float]:
         """Tests that execute the changed statement and their seconds: those that caught its neighbours
         first, then the quick."""
         place, seconds = mutant.path.relative_to(ROOT), {}
-        for line in mutant.lines:
-            seconds |= self.covered().get(f"{place}:{line}", {})
+        for line in [*(f"{place}:{number}" for number in mutant.lines), *[NOWHERE] * mutant.early]:
+            seconds |= self.covered().get(line, {})
         order = sorted(seconds, key=lambda test: (-self.kills[mutant.path, test] / (0.1 + seconds[test]), seconds[test]))
         chosen: dict[str, float] = {}
         for test in order:
@@ -293,11 +309,12 @@ class Runner:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def equivalent() -> dict[tuple[str, str, str], str]:
-    """(file, before, after) -> why the change makes no difference."""
+def equivalent(name: str) -> Callable[[Mutant], bool]:
+    """Whether a mutant of the file is on the list of those that make no difference."""
     path = ROOT / "tests" / "equivalent_mutants.toml"
-    groups = tomllib.loads(path.read_text(encoding="utf-8")).get("mutant", []) if path.exists() else []
-    return {(one["file"], one["before"], one["after"]): one["why"] for one in groups}
+    known = [one for one in tomllib.loads(path.read_text(encoding="utf-8"))["mutant"] if one["file"] == name]
+    pairs = {(one["before"], one.get("after")) for one in known}
+    return lambda mutant: bool(pairs & {(mutant.before, mutant.after), (mutant.before, None)})
 
 
 def install() -> None:
@@ -325,11 +342,12 @@ def main() -> None:
     library = ROOT / "lib" / "belamy"
     paths = [path for name in arguments.files or FILES for path in sorted(library.glob(name))]
     tests = {test for path in paths for test in FILES.get(path.name, GAME).split()}
-    runner, known, rows = Runner(tests), equivalent(), []
+    runner, rows = Runner(tests), []
     for path in paths:
         every = mutants_of(path)
         name = str(path.relative_to(library))
-        chosen = [m for m in every if (name, m.before, m.after) not in known]
+        known = equivalent(name)
+        chosen = [mutant for mutant in every if not known(mutant)]
         if arguments.sample:  # a larger sample holds the smaller one
             chosen = random.Random(arguments.seed).sample(chosen, len(chosen))[: arguments.sample]
         survivors = []

@@ -18,8 +18,9 @@ import importlib.util
 
 if importlib.util.find_spec("belamy") is None:
     raise ModuleNotFoundError(
-        "belamy is not installed here: run `make setup` in the book's folder and choose its .venv "
-        "as this notebook's kernel, or `pip install --no-deps PATH-OF-THE-BOOK`"
+        "belamy is not installed here: run `make setup` in the book's folder and "
+        "choose its .venv as this notebook's kernel, or run "
+        "`pip install --no-deps PATH-OF-THE-BOOK`"
     )
 '''
 
@@ -29,10 +30,11 @@ import importlib.util
 import subprocess
 import sys
 
-if importlib.util.find_spec("belamy") is None:  # in Colab, which has all that belamy needs
+if importlib.util.find_spec("belamy") is None:  # Colab has all that it needs
     pip = [sys.executable, "-m", "pip", "install", "-q"]
     for command in (
-        ["git", "clone", "-q", "--depth", "1", "--branch", "{branch}", "{url}", "belamy-book"],
+        ["git", "clone", "-q", "--depth", "1", "--branch", "{branch}", "{url}",
+         "belamy-book"],
         [*pip, "papermill"],  # for sweeps; it replaces nothing that Colab brings
         [*pip, "--no-deps", "--editable", "belamy-book"],
     ):

@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tools.book import ROOT, Book, BookError, code_cells, digest, read, refuse_stale, tree_digest
+from tools.book import Book, BookError, code_cells, digest, read, refuse_stale, tree_digest
 from tools.execute import STAMPED_VERSIONS, ChapterError, execute, run_or_exit, tell
 from tools.ledger import fill as fill_ledger
 from tools.moved import redirect
@@ -176,8 +176,7 @@ def run_jupyter_book(source: Path, work: Path, strict: bool) -> Path:
     shutil.rmtree(work, ignore_errors=True)
     command = [sys.executable, "-c", JUPYTER_BOOK, "build", source, "--path-output", work]
     options = ["--all", "--nitpick", "--keep-going", "--quiet", *(["--warningiserror"] if strict else [])]
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))  # for tools.letters
-    environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": path}
+    environment = {**os.environ, "NO_COLOR": "1"}
     done = subprocess.run([*command, *options], env=environment, capture_output=True, text=True)
     if done.returncode:
         log = "\n".join(

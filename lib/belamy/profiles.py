@@ -129,10 +129,15 @@ def _show(scales: dict[str, dict], profile: str, settings: dict) -> None:
     columns = {f"{name}, in force" if name == profile else name: scale for name, scale in scales.items()}
     if settings != scales[profile]:
         columns = {**scales, "here, in force": settings}
-    table = pd.DataFrame(columns, index=list(settings), dtype=object).rename_axis("setting").reset_index()
+    told = {name: [_told(scale[key]) for key in settings] for name, scale in columns.items()}
+    table = pd.DataFrame({"setting": list(settings), **told})
     style = table.style.hide(axis="index").set_uuid("settings")
     style.set_properties(subset=[c for c in table if "in force" in c], **{"font-weight": "bold"})
     display(style)
+
+
+def _told(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 class _Reporting(ast.NodeTransformer):
