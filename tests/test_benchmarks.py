@@ -71,7 +71,7 @@ def test_both_contenders_train_the_same_model(name, monkeypatch):
 def test_the_keras_shape_has_as_many_parameters_as_the_published_model():
     nets = MODELS["Keras' conv VAE 28x28"].nets()
     counts = [sum(p.numel() for p in net.parameters()) for net in nets.values()]
-    assert counts == [69_076, 65_089]  # what its summary prints
+    assert counts == [69_076, 65_089]  # as its layer shapes give them
 
 
 @pytest.mark.parametrize("part", bench.PARTS)
