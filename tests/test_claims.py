@@ -92,6 +92,15 @@ def test_builder_and_library_mean_the_same_output():
     assert ledger.MIME == claims.MIME
 
 
+def test_all_tables_of_a_chapter_are_taken(tmp_path):
+    notebook = executed(*ROWS[:1])
+    notebook.cells += executed(*ROWS[1:]).cells
+    taken = ledger.take_claims(tmp_path / "01-tiny.ipynb", notebook)
+    assert [row["claim"] for row in taken["claims"]] == [row[1] for row in ROWS]
+    assert taken["verdicts"] == list(VERDICTS)
+    assert not any(ledger.MIME in output.data for cell in notebook.cells for output in cell.outputs)
+
+
 # --- the one rule for verdicts ------------------------------------------------------------------
 
 

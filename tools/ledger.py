@@ -42,13 +42,13 @@ def fill(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> None:
 def take_claims(path: Path, notebook: NotebookNode) -> dict[str, list] | None:
     """The claims that a chapter displayed, and the verdicts that there are.
 
-    Jupyter Book does not know such an output: the notebook keeps the table that stands beside it.
-    A chapter that did not run to its end may have none.
+    Jupyter Book does not know such an output: the notebook keeps the tables that stand beside it.
+    A chapter may show several, and one that did not run to its end none.
     """
-    for cell in code_cells(notebook):
-        for output in cell.outputs:
-            if MIME in output.get("data", {}):
-                return output.data.pop(MIME)
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    found = [output.data.pop(MIME) for output in outputs if MIME in output.get("data", {})]
+    if found:
+        return {"claims": [row for part in found for row in part["claims"]], "verdicts": found[0]["verdicts"]}
     if notebook.metadata.get("incomplete"):
         return None
     raise BookError(
