@@ -122,6 +122,11 @@ def test_the_index_s_name_needs_no_row_of_its_own():
     assert len(table(several, ["1", "2", "3"]).select("thead tr")) == 2
 
 
+def test_an_empty_corner_is_the_head_of_nothing():
+    page = table("<tr><th></th><th>a</th></tr>", ["1", "2"])
+    assert [cell.name for cell in page.select("thead tr > *")] == ["td", "th"]
+
+
 def test_a_table_scrolls_in_a_box_and_one_of_claims_says_on_each_cell_what_it_is():
     page = table("<tr><th>a</th></tr>", ["1"])
     assert page.select_one(".belamy-wide > .belamy-scroll > table")

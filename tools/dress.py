@@ -82,6 +82,9 @@ def tabulate(page: BeautifulSoup) -> None:
         for style in table.parent.find_all("style", recursive=False):
             style.decompose()
         lift_index_name(table)
+        for corner in table.select("thead th"):
+            if not corner.get_text(strip=True):
+                corner.name = "td"  # the head of nothing
         align_numbers(table)
         if table.get("id") == "T_claims" or table.find_parent(class_="belamy-ledger"):
             label_cells(table)
