@@ -177,6 +177,12 @@ def test_formulas_are_typeset_with_mathml_their_latex_and_the_site_s_own_fonts(t
     assert (tmp_path / "_static/mathematics/woff-v2/MathJax_Math-Italic.woff").is_file()
 
 
+def test_a_table_s_head_that_is_a_formula_alone_has_its_name_in_words(tmp_path):
+    heads = r'<tr><th>$\beta$</th><th>KL at $\beta$</th></tr>'
+    page = built(tmp_path, f'<article><div class="cell_output"><div class="text_html"><table>{heads}</table></div></div></article>')
+    assert [head.get("aria-label") for head in page.select("th")] == ["β", None]
+
+
 @pytest.mark.parametrize("wrong", [r"\frac{1}", r"\nosuchthing x", r"{x", r"x_1_2"])
 def test_a_formula_that_cannot_be_typeset_is_an_error_that_names_its_page(tmp_path, wrong):
     with pytest.raises(BookError, match=r"(?s)cannot be typeset.*chapters/a\.html: .*") as raised:
