@@ -3,8 +3,8 @@
 An execution is named by a digest of all that its outputs depend on: the chapter's code cells, the
 library's code, the data, the recorded runs that the code names and their notebooks, the pinned
 versions that compute, and the profile. Text is not part of it: a chapter whose text alone was edited
-keeps its outputs, and so do all where a docstring or a comment of the library was. (Jupyter Book's own cache looks at the code cells only, so that after an edit in the
-library its pages stay stale.)
+keeps its outputs, and so do all where a docstring or a comment of the library was. (Jupyter Book's own
+cache looks at the code cells only, so that after an edit in the library its pages stay stale.)
 """
 
 import ast

@@ -57,7 +57,8 @@ def test(chapter: str | None = None) -> None:
     """prove everything: library, house, chapters, site; or one chapter and its page"""
     setup()
     os.environ.update(TEST_ENVIRONMENT)
-    pytest, nbval = (python(), "-m", "pytest"), ("--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}")
+    pytest = (python(), "-m", "pytest")
+    nbval = ("--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}")
     run(python(), "-m", "tools.chromium")
     if chapter:
         notebook = notebook_of(chapter)

@@ -53,7 +53,8 @@ def redirect(html: Path, moved: dict[str, str] = MOVED) -> None:
             raise BookError(f"{old} is a page of the book, and tools/moved.py says that it moved to {new}")
         page.parent.mkdir(parents=True, exist_ok=True)
         address = Path(new).relative_to(Path(old).parent).as_posix() + ".html"
-        page.write_text(PAGE.format(address=escape(address), title=escape(title_of(html / f"{new}.html"))), encoding="utf-8")
+        title = escape(title_of(html / f"{new}.html"))
+        page.write_text(PAGE.format(address=escape(address), title=title), encoding="utf-8")
 
 
 def title_of(page: Path) -> str:

@@ -90,7 +90,10 @@ class Measures:
         )
 
 
-HEAD = f"{'page':26} {'height':>7} {'prose':>6} {'code':>5} {'stretch':>8} {'at':>7} {'cut':>4} {'tables':>7} {'picture':>8}  first number"
+HEAD = (
+    f"{'page':26} {'height':>7} {'prose':>6} {'code':>5} {'stretch':>8} {'at':>7} {'cut':>4} {'tables':>7} "
+    f"{'picture':>8}  first number"
+)
 
 
 def measure(page: "Page", name: str) -> Measures:
@@ -119,7 +122,8 @@ def main() -> None:
     parser.add_argument("html", type=Path, nargs="?", default=default, help="the built site, _build/html by default")
     html = parser.parse_args().html.resolve()
     chapters = {path.stem for path in Book().chapters}
-    pages = [path for path in sorted(html.glob("chapters/*.html")) if 'http-equiv="refresh"' not in path.read_text("utf-8")]
+    found = sorted(html.glob("chapters/*.html"))
+    pages = [path for path in found if 'http-equiv="refresh"' not in path.read_text("utf-8")]
     if not pages:
         sys.exit(f"No pages below {html}: run `make book` or `make preview` first")
     faults = []
