@@ -327,7 +327,11 @@ def test_a_table_that_is_too_wide_scrolls_and_shows_it(visit, html):
     assert box.get_attribute("tabindex") == "0" and "goes-on" in wide.get_attribute("class")
     box.evaluate("box => box.scrollTo(1000, 0)")
     page.wait_for_function("box => !box.parentElement.classList.contains('goes-on')", arg=box.element_handle())
-    box.evaluate("box => { box.firstElementChild.style.cssText = 'min-width: 0; width: 50px; display: block; overflow: hidden'; dispatchEvent(new Event('resize')); }")
+    narrow = "min-width: 0; width: 50px; display: block; overflow: hidden"
+    box.evaluate(
+        "(box, narrow) => { box.firstElementChild.style.cssText = narrow; dispatchEvent(new Event('resize')); }",
+        narrow,
+    )
     assert box.get_attribute("tabindex") is None
 
 

@@ -69,7 +69,8 @@ def test_the_map_tells_reading_and_computing_times(tiny):
     assert 10 < preface.reading_minutes(notebook) < 10.5
     notebook.metadata["belamy"] = {"seconds": 125}
     tiny.edit(preface.SENTENCES, f"{tiny.chapter.stem}: What is it?\n")
-    toc = f"format: jb-book\nroot: chapters/index\nparts: [{{caption: I, chapters: [{{file: chapters/{tiny.chapter.stem}}}]}}]\n"
+    part = f"{{caption: I, chapters: [{{file: chapters/{tiny.chapter.stem}}}]}}"
+    toc = f"format: jb-book\nroot: chapters/index\nparts: [{part}]\n"
     tiny.edit("_toc.yml", toc)
     tiny.edit("chapters/index.md", f"# Tiny\n\n{preface.MAP}\n")
     preface.fill(tiny.book, {tiny.chapter: notebook}, tiny.root)

@@ -319,7 +319,12 @@ class _Training:
                 if self.waits:
                     log = {name: v.item() if isinstance(v, torch.Tensor) else v for name, v in log.items()}
                     if not all(math.isfinite(log[player.name]) for player in movers):
-                        undone = {n for p in players if p in movers or not alternating or p.name not in log for n in p.nets}
+                        undone = {
+                            name
+                            for player in players
+                            if player in movers or not alternating or player.name not in log
+                            for name in player.nets
+                        }
                         _put_back(before, self.holders.keys() - (moving - undone))
                         for pool, images in zip(self.pools, pools):
                             pool.images = images
