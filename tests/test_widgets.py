@@ -46,11 +46,24 @@ def test_live_sliders_decode_again_with_every_move(sliders):
     assert pixel(image.value) == round(255 * 2 / 12)
 
 
-def test_one_output_holds_the_live_and_the_static_version(sliders):
-    bundle = sliders._repr_mimebundle_()
-    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == sliders.widget.model_id
-    assert "a grey square" in bundle["text/plain"]
-    assert bundle["text/html"].startswith('<div class="belamy-sliders"')
+def test_the_live_version_is_shown_first_and_marked_for_the_style_of_the_static_one(sliders, monkeypatch):
+    """tests/test_lab.py sees in JupyterLab that it is always one of the two that is shown."""
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    sliders._ipython_display_()
+    live, static = shown
+    assert list(live) == ["application/vnd.jupyter.widget-view+json"]  # nothing to show in its stead
+    assert live["application/vnd.jupyter.widget-view+json"]["model_id"] == sliders.widget.model_id
+    assert "a grey square" in static["text/plain"]
+    name = re.match('<div class="belamy-sliders (belamy-[0-9a-f]{8})"', static["text/html"])[1]
+    assert f":root:has(.{name}-live) .{name} {{ display: none; }}" in static["text/html"]
+    assert sliders.widget._dom_classes == (f"{name}-live",)
+
+
+def test_the_live_picture_is_as_large_as_asked_for(sliders):
+    image = sliders.widget.children[-1]
+    assert Image.open(io.BytesIO(image.value)).size == (16, 16)  # 4 pixels, zoomed by 4
+    assert image.layout.align_self == "flex-start"  # not stretched to the width of its box
 
 
 def test_the_page_holds_every_combination_in_the_order_its_script_expects(sliders):

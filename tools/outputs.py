@@ -13,11 +13,11 @@ LARGE = 60_000  # base64 characters; line drawings stay below
 
 
 def drop_widget_views(notebook: NotebookNode) -> None:
-    """Leave a live widget's static stand-in alone: its model's random id means nothing later."""
+    """Leave a live widget's static stand-in alone, which follows it: its model's id means nothing later."""
     for cell in code_cells(notebook):
-        for output in cell.outputs:
-            if "text/html" in output.get("data", {}):
-                output.data.pop(WIDGET, None)
+        pairs = list(zip(cell.outputs, cell.outputs[1:]))
+        live = [a for a, b in pairs if WIDGET in a.get("data", {}) and "text/html" in b.get("data", {})]
+        cell.outputs = [output for output in cell.outputs if output not in live]
 
 
 def shrink_pictures(notebook: NotebookNode) -> None:

@@ -199,6 +199,13 @@ def planned_rounds(epochs: int | None, rounds: int | None, per_epoch: int, busie
     return math.ceil(max(0, whole_number("epochs", epochs, 0) * per_epoch - ahead) / busiest)
 
 
+def _told(losses: Mapping[str, float], most: int = 72) -> str:
+    """The losses for the progress bar, which they share a line with: a long name keeps its end."""
+    names = {name: name if len(name) <= 20 else "…" + name[-19:] for name in losses}
+    text = ", ".join(f"{names[name]}={value:.4g}" for name, value in losses.items())
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 class _Training:
     """One call of fit: who may move, one step, and what is needed to undo a bad one."""
 
