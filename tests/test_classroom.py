@@ -199,6 +199,8 @@ def test_suspicious_is_what_an_answer_does_not_need(source):
         ("import os", "imports os"),
         ("check = 1", "binds check"),
         ("def check(): pass", "defines check"),
+        ("class Cheat:\n    def __eq__(self, other): return True", "defines __eq__"),
+        ("class Cheat:\n    __lt__ = __eq__", "binds __lt__"),
         ("open('key')", "uses open"),
         ("x.__class__", "touches x.__class__"),
         ("tiny.double = print", "touches tiny.double"),

@@ -13,6 +13,7 @@ import copy
 import difflib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,7 @@ SECONDS, SECONDS_IN_ALL = 30, 240  # for a cell; for a whole submission
 USUAL = {"belamy", "collections", "dataclasses", "functools", "itertools", "math", "matplotlib", "numpy", "pandas"}
 USUAL |= {"random", "scipy", "seaborn", "sklearn", "torch", "torchvision", "typing", "IPython"}
 UNUSUAL = {"exec", "eval", "compile", "__import__", "open", "globals", "vars", "setattr", "delattr", "breakpoint"}
+OTHERS = re.compile(r"check$|belamy$|__(?!init__|call__)")  # names that are not a student's to give
 SET_ASIDE = 'raise NotImplementedError("set aside before grading: {reason}")'
 
 
@@ -190,9 +192,9 @@ def suspicions(notebook: NotebookNode) -> list[str]:
                 found.append(f"uses {node.id}")
             elif isinstance(node, ast.Attribute) and (node.attr.startswith("_") or isinstance(node.ctx, ast.Store)):
                 found.append(f"touches {ast.unparse(node)}")
-            elif isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in ("check", "__eq__", "belamy"):
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef) and OTHERS.match(node.name):
                 found.append(f"defines {node.name}")
-            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in ("check", "belamy"):
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and OTHERS.match(node.id):
                 found.append(f"binds {node.id}")
     return list(dict.fromkeys(found))
 

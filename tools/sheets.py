@@ -151,14 +151,14 @@ def main() -> None:
     page = Path(given.chapter).name.removesuffix(".ipynb")
     try:
         if given.command == "make":
-            if not (given.students and given.secret):
-                parser.error("make needs --students names.csv and --secret WORD")
+            if not (given.students and given.secret and given.students.is_file()):
+                parser.error("make needs --students names.csv, a file that is there, and --secret WORD")
             names = make(ROOT, page, given.students, given.secret)
             print(f"{len(names)} sheets and keys in {SHEETS / page}")
         else:
-            if not given.returned:
-                parser.error("grade needs --returned FOLDER")
-            print(f"Points and reasons: {grade_all(ROOT, page, given.returned).relative_to(ROOT)}")
+            if not (given.returned and given.returned.is_dir()):
+                parser.error("grade needs --returned FOLDER, a folder that is there")
+            print(f"Points and reasons: {grade_all(ROOT, page, given.returned)}")
     except BookError as error:
         parser.exit(1, f"{error}\n")
 
