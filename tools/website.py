@@ -26,6 +26,7 @@ from tools.ledger import fill as fill_ledger
 from tools.moved import redirect
 from tools.polish import polish
 from tools.preface import fill as fill_preface
+from tools.teaching import fill as fill_teaching
 
 TEXT_FILES = ("*.md", "*.bib", "assets/*")
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
@@ -90,6 +91,7 @@ def assemble(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> No
         shutil.copyfile(path, target)
     fill_ledger(book, chapters, source)
     fill_preface(book, chapters, source)
+    fill_teaching(book, chapters, source)
     for path, notebook in chapters.items():
         nbformat.write(with_stamp(notebook), source / path.relative_to(book.root))
     (source / "_static").mkdir(exist_ok=True)
