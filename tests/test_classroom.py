@@ -75,7 +75,7 @@ def source():
         ),
         *exercise(
             "area",
-            ("text", "statement", "A square has side {{side}}. What is its area?"),
+            ("text", "statement", "A square has side ${{side}}$. What is its area?"),
             ("code", "numbers", "side = -1.5"),
             ("code", "starter", stub.format("area", "")),
             ("code", "solution", "def area():\n    return side * side"),
@@ -125,7 +125,7 @@ def test_the_student_gets_stubs_and_pictures_and_no_line_of_a_solution(source):
     (picture,) = (cell for cell in notebook.cells if has_tag(cell, "expected"))
     assert picture.attachments == {"expected-0.png": {"image/png": PICTURE}} and "show(" not in text
     assert notebook.metadata.colab.name == "tiny.ipynb" and "belamy" not in notebook.metadata
-    assert "side \N{MINUS SIGN}1.5." in text
+    assert "side $-1.5$." in text
     marked = [cell for cell in notebook.cells if cell.cell_type == "code" or has_tag(cell, "statement")]
     assert all(cell.metadata.nbgrader.locked != has_tag(cell, "starter") for cell in marked)
 

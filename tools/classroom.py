@@ -56,7 +56,7 @@ def numbers_in(notebook: NotebookNode) -> dict[str, dict]:
 
 
 def with_numbers(notebook: NotebookNode, numbers: dict[str, dict]) -> NotebookNode:
-    """A copy whose exercises have these numbers: in the cell tagged `numbers`, and for {{name}} in text.
+    """A copy whose exercises have these numbers: in the cell tagged `numbers`, and for {{name}} in the formulas of its text.
 
     Raises:
         BookError: a text asks for a number that its exercise does not have.
@@ -70,13 +70,8 @@ def with_numbers(notebook: NotebookNode, numbers: dict[str, dict]) -> NotebookNo
             unknown = set(PLACEHOLDER.findall(cell.source)) - set(own)
             if unknown:
                 raise BookError(f"Exercise {name_of(cell)!r} has no number {', '.join(sorted(unknown))}")
-            cell.source = PLACEHOLDER.sub(lambda match, own=own: told(own[match[1]]), cell.source)
+            cell.source = PLACEHOLDER.sub(lambda match, own=own: str(own[match[1]]), cell.source)
     return notebook
-
-
-def told(number: object) -> str:
-    """A number as text shows it, with a true minus."""
-    return str(number).replace("-", "\N{MINUS SIGN}") if isinstance(number, int | float) else str(number)
 
 
 def student(notebook: NotebookNode, page: str) -> NotebookNode:
