@@ -3,6 +3,7 @@
 import copy
 import json
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -203,10 +204,12 @@ def test_suspicious_is_what_an_answer_does_not_need(source):
         ("class Cheat:\n    __lt__ = __eq__", "binds __lt__"),
         ("open('key')", "uses open"),
         ("x.__class__", "touches x.__class__"),
-        ("tiny.double = print", "touches tiny.double"),
+        ("import belamy as b\nb.check.double = print", "touches b.check.double"),
+        ("check.double = print", "touches check.double"),
     ):
         assert grading.suspicions(answered(released, double=code)) == [told]
-    for code in (RIGHT["double"], "import torch\nfrom torch.nn import functional as F\ncheck.double(double)"):
+    module = "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.w = 1"
+    for code in (RIGHT["double"], module, "weights.requires_grad = True", "import torch\nfrom torch.nn import functional as F\ncheck.double(double)"):
         assert grading.suspicions(answered(released, double=code)) == []
 
 
@@ -333,3 +336,91 @@ def test_students_need_names_of_their_own(tmp_path):
     table.write_text("student\nAnn\n", encoding="utf-8")
     with pytest.raises(BookError, match="column `name`"):
         sheets.students_in(table)
+
+
+# --- the book's own exercises --------------------------------------------------------------------
+
+SOURCES = sorted((ROOT / "exercises").glob("*.ipynb"))
+EXERCISES = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+
+
+def lines_of(cells) -> set[str]:
+    return {line.strip() for cell in cells for line in cell.source.splitlines() if len(line.strip()) > 12}
+
+
+@EXERCISES
+def test_marks_are_unique_and_points_add_up(path):
+    notebook = read(path)
+    for made in (notebook, classroom.student(notebook, path.stem)):
+        marks = [grading.mark(cell) for cell in made.cells if grading.mark(cell)]
+        assert len(marks) == len(set(marks)) and all(mark.startswith(f"{path.stem}-") for mark in marks)
+        for name, facts in statements(made).items():
+            own = [cell.metadata.get("nbgrader", {}) for cell in made.cells if name_of(cell) == name]
+            assert sum(marks.get("points", 0) for marks in own if marks.get("grade")) == facts["points"] > 0, name
+            assert any(has_tag(cell, "solution") for cell in notebook.cells if name_of(cell) == name), name
+
+
+@EXERCISES
+def test_no_line_of_a_solution_is_left_to_the_student(path):
+    notebook = read(path)
+    given = classroom.student(notebook, path.stem)
+    outside = [cell for cell in given.cells if name_of(cell) is None]
+    for name in statements(notebook):
+        solution = [cell for cell in notebook.cells if has_tag(cell, "solution") and name_of(cell) == name]
+        usual = [c for c in given.cells if name_of(c) == name and (has_tag(c, "starter") or has_tag(c, "preamble"))]
+        secret = lines_of(solution) - lines_of(usual) - lines_of(outside)
+        rest = json.dumps([cell for cell in given.cells if cell not in usual], ensure_ascii=False)
+        assert secret and not [line for line in secret if json.dumps(line, ensure_ascii=False)[1:-1] in rest], name
+
+
+@EXERCISES
+def test_the_empty_sheet_fails_only_where_an_answer_is_missing(path):
+    released = classroom.student(read(path), path.stem)
+    cells = [(name_of(cell), has_tag(cell, "check"), cell.source) for cell in released.cells if cell.cell_type == "code"]
+    reports, status = grading.run(
+        [{"exercise": name, "role": "check" if check else "code", "source": source} for name, check, source in cells]
+    )
+    assert status == 0 and reports[-1] == {"begins": "end"}
+    failed = [report for report in reports if report.get("reason")]
+    assert {report["reason"].partition(":")[0] for report in failed} == {"NotImplementedError"}, failed
+    assert all(report["exercise"] for report in failed)
+    checks = {name for name, check, _ in cells if check}
+    assert {report["exercise"] for report in failed if report["role"] == "check"} == checks
+
+
+@EXERCISES
+def test_the_instructor_s_notebook_is_the_source_with_its_numbers(path):
+    """So it passes from top to bottom where the source does, which `make test` executes."""
+    notebook = read(path)
+    made = classroom.instructor(notebook, path.stem)
+    assert [c.source for c in made.cells if c.cell_type == "code"] == [
+        c.source for c in notebook.cells if c.cell_type == "code"
+    ]
+    assert not any(classroom.PLACEHOLDER.search(cell.source) for cell in made.cells)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "exercises/sheets").glob("*.py")), ids=lambda path: path.stem)
+def test_keys_fit_the_solutions_of_their_own_sheets_alone(path):
+    source = read(classroom.source_of(ROOT, path.stem))
+    draws = sheets.draws_of(ROOT, path.stem, source)
+    assert {name: draw(np.random.default_rng(0))[0] for name, draw in draws.items()} == classroom.numbers_in(source)
+    drawn = [
+        {name: draw(sheets.generator("secret", path.stem, f"s{n}", name)) for name, draw in draws.items()}
+        for n in range(30)
+    ]
+    own = [cell for cell in source.cells if cell.cell_type == "code"]
+    space: dict = {}
+    for cell in own:
+        if name_of(cell) is None:
+            exec(cell.source, space)
+    for n, one in enumerate(drawn):
+        given = classroom.with_numbers(source, {name: numbers for name, (numbers, _) in one.items()})
+        for cell in given.cells:
+            if name_of(cell) in draws and any(has_tag(cell, tag) for tag in ("numbers", "preamble", "solution")):
+                exec(cell.source, space) if cell.cell_type == "code" else None
+        for name, (_, key) in one.items():
+            for function, right in key.items():
+                answer = float(space[function]())
+                assert sheets.near(answer, *right), (name, function)
+                others = [other[name][1][function] for k, other in enumerate(drawn) if k != n]
+                assert not any(sheets.near(answer, *other) for other in others), (name, function)

@@ -176,9 +176,9 @@ def run(cells: list[dict]) -> tuple[list[dict], int]:
 
 def suspicions(notebook: NotebookNode) -> list[str]:
     """What in a student's cells an answer does not need: unusual imports and calls, another `check`."""
-    found = []
+    found, imported = [], {"check"}
     for cell in notebook.cells:
-        if cell.cell_type != "code" or is_locked(cell):
+        if cell.cell_type != "code":
             continue
         try:
             nodes = list(ast.walk(ast.parse(cell.source)))
@@ -186,12 +186,19 @@ def suspicions(notebook: NotebookNode) -> list[str]:
             continue
         for node in nodes:
             if isinstance(node, ast.Import | ast.ImportFrom):
+                imported |= {(name.asname or name.name).partition(".")[0] for name in node.names}
+        if is_locked(cell):
+            continue
+        for node in nodes:
+            if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [n.name for n in node.names]
                 found += [f"imports {name}" for name in names if name.partition(".")[0] not in USUAL]
             elif isinstance(node, ast.Name) and node.id in UNUSUAL:
                 found.append(f"uses {node.id}")
-            elif isinstance(node, ast.Attribute) and (node.attr.startswith("_") or isinstance(node.ctx, ast.Store)):
-                found.append(f"touches {ast.unparse(node)}")
+            elif isinstance(node, ast.Attribute):
+                root, patched = ast.unparse(node).partition(".")[0], isinstance(node.ctx, ast.Store)
+                if patched and root in imported or root != "self" and OTHERS.match(node.attr):
+                    found.append(f"touches {ast.unparse(node)}")
             elif isinstance(node, ast.FunctionDef | ast.ClassDef) and OTHERS.match(node.name):
                 found.append(f"defines {node.name}")
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and OTHERS.match(node.id):

@@ -17,7 +17,7 @@ def own_kl(rng: np.random.Generator) -> tuple[dict, dict]:
     mu, sigma = rng.uniform(-2, 2, 2).round(2).tolist(), rng.uniform(0.1, 1.5, 2).round(2).tolist()
     nats = sum((m * m + s * s - 1) / 2 - math.log(s) for m, s in zip(mu, sigma, strict=True))
     numbers = {"mu_1": mu[0], "mu_2": mu[1], "sigma_1": sigma[0], "sigma_2": sigma[1]}
-    return numbers, {"kl_in_nats": (nats, 1e-3)}
+    return numbers, {"kl_in_nats": (nats, 1e-4)}
 
 
 def own_density(rng: np.random.Generator) -> tuple[dict, dict]:
@@ -29,7 +29,7 @@ def own_density(rng: np.random.Generator) -> tuple[dict, dict]:
     mean, spread = w * x / variance, sigma / math.sqrt(variance)  # of the true posterior
     gap = math.log(spread / s) + (s**2 + (m - mean) ** 2) / (2 * spread**2) - 1 / 2
     numbers = {"w": w, "sigma": sigma, "x": x, "m": m, "s": s}
-    return numbers, {"log_density": (exact, 1e-3), "elbo": (exact - gap, 1e-3)}
+    return numbers, {"log_density": (exact, 1e-4), "elbo": (exact - gap, 1e-4)}
 
 
 def own_portraits(rng: np.random.Generator) -> tuple[dict, dict]:
