@@ -197,7 +197,8 @@ def suspicions(notebook: NotebookNode) -> list[str]:
                 found.append(f"uses {node.id}")
             elif isinstance(node, ast.Attribute):
                 root, patched = ast.unparse(node).partition(".")[0], isinstance(node.ctx, ast.Store)
-                if patched and root in imported or root != "self" and OTHERS.match(node.attr):
+                hidden = node.attr.startswith("_") and node.attr not in ("__init__", "__call__") and root != "self"
+                if hidden or patched and root in imported:
                     found.append(f"touches {ast.unparse(node)}")
             elif isinstance(node, ast.FunctionDef | ast.ClassDef) and OTHERS.match(node.name):
                 found.append(f"defines {node.name}")
