@@ -33,21 +33,19 @@ def fill(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> None:
 
 
 def errata(book: Book, chapters: dict[str, NotebookNode]) -> str:
-    """A table for each day, newest first."""
+    """A list for each day, newest first: the page, what stood there, what is right."""
     entries = yaml.safe_load((book.root / MISTAKES).read_text(encoding="utf-8"))
-    days = sorted({entry["date"] for entry in entries}, reverse=True)
     text = []
-    for day in days:
-        text += [f"## {day.day} {day:%B %Y}", "", "```{table}", ":widths: 18 12 35 35", ":width: 100%", ""]
-        text += ["| page | kind | what stood there | what is right |", "| --- | --- | --- | --- |"]
+    for day in sorted({entry["date"] for entry in entries}, reverse=True):
+        text += [f"## {day.day} {day:%B %Y}", ""]
         for entry in (entry for entry in entries if entry["date"] == day):
             known(entry["page"], chapters)
             if entry["kind"] not in KINDS:
                 raise BookError(f"{MISTAKES}: the kind {entry['kind']!r} is none of {', '.join(KINDS)}")
+            was, right = (" ".join(entry[key].split()) for key in ("was", "right"))
             thanks = f" (Found by {entry['thanks']}.)" if "thanks" in entry else ""
-            cells = (in_cell(entry["was"]), in_cell(entry["right"]) + thanks)
-            text += [f"| {{doc}}`{entry['page']}` | {entry['kind']} | {' | '.join(cells)} |"]
-        text += ["```", ""]
+            text += [f"{{doc}}`{entry['page']}` ({entry['kind']})"]
+            text += [f": **There stood:** {was}", "", f"  **Right is:** {right}{thanks}", ""]
     return "\n".join(text)
 
 
@@ -96,10 +94,3 @@ def exercises(book: Book, page: str, notebook: NotebookNode, levels: list[int]) 
 def known(page: str, chapters: dict[str, NotebookNode]) -> None:
     if page not in chapters:
         raise BookError(f"The book has no page {page!r}. It has: {', '.join(chapters)}")
-
-
-def in_cell(text: str) -> str:
-    r"""Text that may stand in a table: a bar within it would end the cell (formulas write \mid)."""
-    if "|" in text:
-        raise BookError(f"A bar would end the table's cell: {text!r}; in a formula, write \\mid or \\vert")
-    return " ".join(text.split())
