@@ -12,12 +12,17 @@ import torch
 from belamy.data import portraits
 
 
+def within(value: float, decimals: int = 4) -> tuple[float, float]:
+    """A right value, and how far an answer with so many decimals may lie from it."""
+    return value, 10.0**-decimals * max(1.0, abs(value))
+
+
 def own_kl(rng: np.random.Generator) -> tuple[dict, dict]:
     """A posterior of two independent codes, and its KL divergence from the standard normal prior."""
     mu, sigma = rng.uniform(-2, 2, 2).round(2).tolist(), rng.uniform(0.1, 1.5, 2).round(2).tolist()
     nats = sum((m * m + s * s - 1) / 2 - math.log(s) for m, s in zip(mu, sigma, strict=True))
     numbers = {"mu_1": mu[0], "mu_2": mu[1], "sigma_1": sigma[0], "sigma_2": sigma[1]}
-    return numbers, {"kl_in_nats": (nats, 1e-4)}
+    return numbers, {"kl_in_nats": within(nats)}
 
 
 def own_density(rng: np.random.Generator) -> tuple[dict, dict]:
@@ -29,7 +34,7 @@ def own_density(rng: np.random.Generator) -> tuple[dict, dict]:
     mean, spread = w * x / variance, sigma / math.sqrt(variance)  # of the true posterior
     gap = math.log(spread / s) + (s**2 + (m - mean) ** 2) / (2 * spread**2) - 1 / 2
     numbers = {"w": w, "sigma": sigma, "x": x, "m": m, "s": s}
-    return numbers, {"log_density": (exact, 1e-4), "elbo": (exact - gap, 1e-4)}
+    return numbers, {"log_density": within(exact), "elbo": within(exact - gap)}
 
 
 def own_portraits(rng: np.random.Generator) -> tuple[dict, dict]:
@@ -38,4 +43,4 @@ def own_portraits(rng: np.random.Generator) -> tuple[dict, dict]:
     pictures = portraits(256, 16, seed=numbers["sitters"]).images.double().flatten(1) / 255
     variances = torch.linalg.svdvals(pictures - pictures.mean(0)) ** 2
     share = (variances[: numbers["k"]].sum() / variances.sum()).item()
-    return numbers, {"share_kept": (share, 1e-5)}
+    return numbers, {"share_kept": within(share, 5)}
