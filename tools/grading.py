@@ -27,7 +27,8 @@ from nbformat import NotebookNode
 from tools.book import ROOT, read, write
 from tools.classroom import has_tag, imports_anew, name_of
 
-SECONDS, SECONDS_IN_ALL = 30, 240  # for a cell; for a whole submission
+SECONDS, SECONDS_IN_ALL = 30, 600  # of the processor, for a cell; by the clock, for a whole submission
+TOO_LONG = -getattr(signal, "SIGPROF", 1)  # the status of a process whose time was up
 USUAL = {"belamy", "collections", "dataclasses", "functools", "itertools", "math", "matplotlib", "numpy", "pandas"}
 USUAL |= {"random", "scipy", "seaborn", "sklearn", "torch", "torchvision", "typing", "IPython"}
 UNUSUAL = {"exec", "eval", "compile", "__import__", "open", "globals", "vars", "setattr", "delattr", "breakpoint"}
@@ -141,7 +142,7 @@ def trial(notebook: NotebookNode, released: NotebookNode, asked: dict[str, list[
         last = reports[-1].get("begins", "end") if reports else None
         if last == "end":
             break
-        why = f"took longer than {SECONDS} s" if status == -signal.SIGALRM else f"ended its process (status {status})"
+        why = f"took longer than {SECONDS} s" if status == TOO_LONG else f"ended its process (status {status})"
         if last is None:  # in the cells before the first exercise
             return {name: Outcome(passed=False, reason=f"the first cells: {why}", ended=True) for name in outcomes}
         outcomes[last] = Outcome(passed=False, reason=why, ended=True)
@@ -170,7 +171,7 @@ def run(cells: list[dict]) -> tuple[list[dict], int]:
         try:
             status = subprocess.run(command, cwd=folder, env=environment, timeout=SECONDS_IN_ALL, **quiet).returncode
         except subprocess.TimeoutExpired:
-            status = -signal.SIGALRM if hasattr(signal, "SIGALRM") else 1
+            status = TOO_LONG
         return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()], status
 
 

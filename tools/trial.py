@@ -1,6 +1,7 @@
 """Run the cells of one submission, in a process that they may end: python trial.py CELLS RESULTS SECONDS
 
-CELLS is a JSON list of {"exercise", "role", "source"}; each may take so many SECONDS. To RESULTS goes one JSON line when an
+CELLS is a JSON list of {"exercise", "role", "source"}; each may take so many SECONDS of the
+processor's time. To RESULTS goes one JSON line when an
 exercise's cell begins and one when it is done, so that of a process that died one knows where. No key is
 known here: the numbers that a student's functions give are written down, and compared elsewhere.
 """
@@ -27,9 +28,9 @@ def main(cells_file: str, results_file: str, seconds: str) -> None:
     space: dict = {"__name__": "__main__"}
     for cell in cells:
         print(json.dumps({"begins": cell["exercise"]}), file=results)
-        if hasattr(signal, "alarm"):  # not on Windows; there the whole run has a limit
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)  # it ends the process: nothing can catch it
-            signal.alarm(int(seconds))
+        if hasattr(signal, "setitimer"):  # not on Windows; there the whole run has a limit
+            signal.signal(signal.SIGPROF, signal.SIG_DFL)  # it ends the process, and no `except` can catch it
+            signal.setitimer(signal.ITIMER_PROF, float(seconds))
         report = {**cell, "reason": None, "number": None}
         try:
             if cell["role"] == "number":
@@ -43,8 +44,6 @@ def main(cells_file: str, results_file: str, seconds: str) -> None:
         print(json.dumps(report), file=results)
     print(json.dumps({"begins": "end"}), file=results)
     results.close()
-    if hasattr(signal, "alarm"):
-        signal.alarm(0)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def own_density(rng: np.random.Generator) -> tuple[dict, dict]:
 def own_portraits(rng: np.random.Generator) -> tuple[dict, dict]:
     """Sitters of the student's own, and how much of their variance a linear decoder of k latents can keep."""
     numbers = {"sitters": int(rng.integers(1, 10**6)), "k": int(rng.integers(2, 9))}
-    pictures = portraits(256, 16, seed=numbers["sitters"]).images.double().flatten(1) / 255
+    pictures = portraits(100, 16, seed=numbers["sitters"]).images.double().flatten(1) / 255
     variances = torch.linalg.svdvals(pictures - pictures.mean(0)) ** 2
     share = (variances[: numbers["k"]].sum() / variances.sum()).item()
     return numbers, {"share_kept": within(share, 5)}
