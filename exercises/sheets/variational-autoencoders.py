@@ -17,7 +17,7 @@ def within(value: float, decimals: int = 4) -> tuple[float, float]:
     return value, 10.0**-decimals * max(1.0, abs(value))
 
 
-def own_kl(rng: np.random.Generator) -> tuple[dict, dict]:
+def kl_by_hand(rng: np.random.Generator) -> tuple[dict, dict]:
     """A posterior of two independent codes, and its KL divergence from the standard normal prior."""
     mu, sigma = rng.uniform(-2, 2, 2).round(2).tolist(), rng.uniform(0.1, 1.5, 2).round(2).tolist()
     nats = sum((m * m + s * s - 1) / 2 - math.log(s) for m, s in zip(mu, sigma, strict=True))
