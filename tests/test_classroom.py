@@ -46,7 +46,8 @@ def exercise(name: str, *cells: tuple, points: int = 2) -> list:
         cell = new_markdown_cell(source) if kind == "text" else new_code_cell(source, execution_count=1)
         if kind == "code":
             cell.outputs = [new_output("stream", text=f"output of the {tag}\n")]
-        cell.metadata = {"tags": [tag], "exercise": full if tag == "statement" else {"name": name}}
+        tags = ["preamble", tag] if tag == "numbers" else [tag]
+        cell.metadata = {"tags": tags, "exercise": full if tag == "statement" else {"name": name}}
         manual = tag == "starter" and kind == "text"
         if tag in classroom.IN_PLACE:
             marks = {"schema_version": 3, "task": False, "solution": tag == "starter", "locked": tag != "starter"}
@@ -208,8 +209,9 @@ def test_suspicious_is_what_an_answer_does_not_need(source):
         ("check.double = print", "touches check.double"),
     ):
         assert grading.suspicions(answered(released, double=code)) == [told]
+    usual = "import torch\nfrom torch.nn import functional as F\ncheck.double(double)"
     module = "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.w = 1"
-    for code in (RIGHT["double"], module, "weights.requires_grad = True", "import torch\nfrom torch.nn import functional as F\ncheck.double(double)"):
+    for code in (RIGHT["double"], module, "weights.requires_grad = True", usual):
         assert grading.suspicions(answered(released, double=code)) == []
 
 
@@ -376,7 +378,8 @@ def test_no_line_of_a_solution_is_left_to_the_student(path):
 @EXERCISES
 def test_the_empty_sheet_fails_only_where_an_answer_is_missing(path):
     released = classroom.student(read(path), path.stem)
-    cells = [(name_of(cell), has_tag(cell, "check"), cell.source) for cell in released.cells if cell.cell_type == "code"]
+    code = [cell for cell in released.cells if cell.cell_type == "code"]
+    cells = [(name_of(cell), has_tag(cell, "check"), cell.source) for cell in code]
     reports, status = grading.run(
         [{"exercise": name, "role": "check" if check else "code", "source": source} for name, check, source in cells]
     )

@@ -11,6 +11,7 @@ import argparse
 import ast
 import copy
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -21,6 +22,7 @@ from tools.book import ROOT, BookError, read, write
 EXERCISES, BUILT = Path("exercises"), Path("_build") / "classroom"
 IN_PLACE = ("statement", "starter", "check")  # cells whose marks for nbgrader stand in the source
 ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/svg+xml": "svg"}
+Finish = Callable[[NotebookNode, Path], NotebookNode]
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 IMPORT = re.compile(r"^from belamy\.check import \w+ as check$", flags=re.MULTILINE)
 FORGET = """\
@@ -46,7 +48,7 @@ def statements(notebook: NotebookNode) -> dict[str, NotebookNode]:
 
 
 def numbers_in(notebook: NotebookNode) -> dict[str, dict]:
-    """The numbers of each exercise that has a cell tagged `numbers`: that cell only assigns literals."""
+    """The numbers of each exercise that has a preamble tagged `numbers`: it only assigns literals."""
     found = {}
     for cell in notebook.cells:
         if has_tag(cell, "numbers"):
@@ -56,7 +58,7 @@ def numbers_in(notebook: NotebookNode) -> dict[str, dict]:
 
 
 def with_numbers(notebook: NotebookNode, numbers: dict[str, dict]) -> NotebookNode:
-    """A copy whose exercises have these numbers: in the cell tagged `numbers`, and for {{name}} in the formulas of its text.
+    """A copy whose exercises have these numbers: in their cell tagged `numbers`, and for {{name}} in formulas.
 
     Raises:
         BookError: a text asks for a number that its exercise does not have.
@@ -149,14 +151,19 @@ def source_of(root: Path, page: str) -> Path:
     return path
 
 
-def write_versions(root: Path, page: str | None = None) -> list[Path]:
-    """Write both versions of one exercise notebook, or of all; return the files."""
+def write_versions(root: Path, page: str | None = None, finish: Finish = lambda notebook, path: notebook) -> list[Path]:
+    """Write both versions of one exercise notebook, or of all; return the files.
+
+    Args:
+        finish: what is done to each version before it is written, for instance to let it carry the
+            library and to turn its text into plain Markdown.
+    """
     paths = [source_of(root, page)] if page else sorted((root / EXERCISES).glob("*.ipynb"))
     written = []
     for path in paths:
         for make in (student, instructor):
             target = root / BUILT / make.__name__ / path.name
-            write(make(read(path), path.stem), target)
+            write(finish(make(read(path), path.stem), path), target)
             written.append(target)
     return written
 

@@ -29,7 +29,7 @@ from tools.grading import look_at
 NBGRADER = "nbgrader==0.9.6"
 CACHE = ROOT / ".cache" / "classroom"
 CONFIG = f'load_subconfig("nbgrader_config.py", path={str(ROOT / EXERCISES)!r})\n'
-SECONDS = 20  # for a cell, here; an endless loop takes all of them
+SECONDS = 60  # for a cell, by the clock; an endless loop takes all of them
 SCORES = """\
 import json, sys
 from nbgrader.api import Gradebook
@@ -86,7 +86,9 @@ def submissions(source: NotebookNode) -> dict[str, tuple[Callable[[NotebookNode]
     """What each student does to the released notebook, and the exercises that it costs."""
     right = solutions(source)
     first, *_ = right
-    constant = lambda name, what="'nothing'": "\n".join(f"{f} = lambda *_, **__: {what}" for f in functions_of(source, name))
+
+    def constant(name: str, what: str = "'nothing'") -> str:
+        return "\n".join(f"{f} = lambda *_, **__: {what}" for f in functions_of(source, name))
 
     def body(lines: str) -> str:
         return "\n".join(f"def {f}(*_, **__):\n    {lines}" for f in functions_of(source, first))
