@@ -2,12 +2,15 @@
 
 import copy
 import json
+import math
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from belamy.check import Wrong, vae
 from tools import classroom, grading, sheets
 from tools.book import Book, BookError, read, write
 from tools.classroom import has_tag, name_of, statements
@@ -427,3 +430,36 @@ def test_keys_fit_the_solutions_of_their_own_sheets_alone(path):
                 assert sheets.near(answer, *right), (name, function)
                 others = [other[name][1][function] for k, other in enumerate(drawn) if k != n]
                 assert not any(sheets.near(answer, *other) for other in others), (name, function)
+
+
+def test_a_check_of_one_s_own_number_names_the_mistake_and_not_the_number(capsys):
+    mu, sigma, given = (0.5, -1.0), (0.4, 0.2), {"w": 2.0, "sigma": 0.5, "x": 1.0, "m": 0.2, "s": 0.3}
+    nats = sum((m * m + s * s - 1) / 2 - math.log(s) for m, s in zip(mu, sigma, strict=True))
+    variance = 2.0**2 + 0.5**2
+    density = -(math.log(2 * math.pi * variance) + 1 / variance) / 2
+    kl = (0.2**2 + 0.3**2 - 1) / 2 - math.log(0.3)
+    plugged = -(math.log(2 * math.pi * 0.25) + 0.6**2 / 0.25) / 2  # from the mean code alone
+    elbo = plugged - 4 * 0.3**2 / (2 * 0.25) - kl
+    check_kl = lambda value: vae.kl_by_hand(lambda: value, mu, sigma)
+    check_density = lambda value: vae.own_density(lambda: value, lambda: elbo, **given)
+    check_elbo = lambda value: vae.own_density(lambda: density, lambda: value, **given)
+    for check, right, wrong in (
+        (check_kl, nats, {-nats: "sign", 2 * nats: "½", nats / math.log(2): "bits", 1.234: "right number"}),
+        (check_density, density, {math.exp(density): "logarithm", density + math.log(2 * math.pi) / 2: "2π"}),
+        (check_elbo, elbo, {elbo + kl: "charge", elbo + 2 * kl: "sign", plugged - kl: "mean code"}),
+    ):
+        check(right)
+        check(round(right, 4))
+        assert "Right" in capsys.readouterr().out
+        for value, why in wrong.items():
+            with pytest.raises(Wrong, match=why) as told:
+                check(value)
+            assert f"{right:.2f}" not in str(told.value)
+        with pytest.raises(Wrong, match="plain number"):
+            check(torch.tensor(right))
+    with pytest.raises(NotImplementedError):
+        vae.kl_by_hand(starter, mu, sigma)
+
+
+def starter():
+    raise NotImplementedError
