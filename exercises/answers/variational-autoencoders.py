@@ -239,9 +239,9 @@ def free_by_maximum(mean, log_variance, allowance):
 
 
 def continuous_nudged(x, logits):
-    """Logits within 0.001 of 0 are moved there, with the gradient of where they are moved."""
+    """Logits within 0.00001 of 0 are moved there, with the gradient of where they are moved."""
     exact = logits.double()
-    nudged = torch.where(exact.abs() < 1e-3, torch.full_like(exact, 1e-3), exact)
+    nudged = torch.where(exact.abs() < 1e-5, torch.full_like(exact, 1e-5), exact)
     exact = exact + (nudged - exact).detach()
     log_density = x * exact - F.softplus(exact) + exact.abs().log() - torch.tanh(exact.abs() / 2).log()
     return log_density.sum((1, 2, 3) if x.ndim == 4 else 1).to(x)
