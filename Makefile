@@ -6,6 +6,7 @@ ONE = $(if $(CHAPTER),--chapter $(CHAPTER))
 
 .DEFAULT_GOAL := help
 .PHONY: book preview outputs test lab pages serve portability bench mutants record sweep setup clean help
+.PHONY: classroom classroom-check sheet grade
 
 book: $(STAMP)  ## execute the chapters that are not in the cache, build the site into _build/html (CHAPTER=name: only that one)
 	@$(BIN)/python -m tools.make book $(ONE)
@@ -46,6 +47,18 @@ sweep: $(STAMP)  ## make the whole table of a sweep: RUN=name, or NOTEBOOK=path 
 	$(if $(RUN)$(NOTEBOOK),,$(error say which: make sweep RUN=name, or NOTEBOOK=my.ipynb GRID=my.json))
 	@$(BIN)/python -m $(if $(NOTEBOOK),belamy.sweep $(NOTEBOOK),tools.record sweep $(RUN)) $(if $(GRID),--grid $(GRID)) $(if $(JOBS),--jobs $(JOBS))
 
+classroom: $(STAMP)  ## write the student's and the instructor's notebooks into _build/classroom (CHAPTER=name: of one page)
+	@$(BIN)/python -m tools.classroom $(ONE)
+
+sheet: $(STAMP)  ## a sheet and a key for each student: CHAPTER=name STUDENTS=names.csv SECRET=word
+	@$(BIN)/python -m tools.sheets make $(ONE) --students "$(STUDENTS)" --secret "$(SECRET)"
+
+grade: $(STAMP)  ## grade returned sheets: CHAPTER=name RETURNED=folder
+	@$(BIN)/python -m tools.sheets grade $(ONE) --returned "$(RETURNED)"
+
+classroom-check: $(STAMP)  ## does nbgrader take the exercises as they are? In an environment of its own (CHAPTER=name)
+	@$(BIN)/python -m tools.classroom_check $(ONE)
+
 setup: $(STAMP)  ## create .venv with the pinned versions (the other targets do it by themselves)
 
 $(STAMP): pyproject.toml requirements.lock
@@ -55,4 +68,4 @@ clean:  ## remove the built sites and the cache of executed chapters
 	rm -rf _build .cache
 
 help:  ## say what there is
-	@sed -nE 's/^([a-z]+):.*  ## (.*)/\1	\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-12s%s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/\1	\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-16s%s\n", $$1, $$2}'
