@@ -123,20 +123,16 @@ class Page:
         Raises:
             BookError: a directive or role that is not known here, or would be left.
         """
-        inside, self.folding = self.gate, []
+        begun = self.gate
         text = self.blocks(source.split("\n"))
-        pieces = re.split(r"\x00(open|close)\x00", text)  # a gated solution's text, in this cell's share of it
-        text, is_open = "", bool(inside)
-        titles = iter([inside, *self.folding] if inside else self.folding)
-        title = next(titles, "")
-        for piece in pieces:
-            if piece in ("open", "close"):
-                is_open = piece == "open"
-                title = next(titles, title) if is_open and title == inside else title
-            elif is_open:
-                text += fold(title, piece) if piece.strip() else f"\n*{title}* is folded below.\n"
-            else:
-                text += piece
+
+        def share(found: re.Match) -> str:  # of a gated solution, what stands in this cell
+            if found[2].strip():
+                return fold(found[1], found[2])
+            return "" if found[1] == begun else f"\n*{found[1]}* is folded below.\n"
+
+        text = f"\x00{begun}\x00{text}" if begun else text
+        text = re.sub(r"\x00([^\x00]+)\x00(.*?)(?:\x00\x00|\Z)", share, text, flags=re.DOTALL)
         return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
 
     def blocks(self, lines: list[str]) -> str:
@@ -168,9 +164,9 @@ class Page:
 
     def directive(self, name: str, title: str, options: dict[str, str], body: list[str]) -> str:
         within = lambda: self.blocks(body)  # noqa: E731
-        if name in ("index", "exercise-end", "raw"):
+        if name in ("index", "exercise-end"):
             return ""
-        if name in ("div", "epigraph", "only"):
+        if name == "div":
             return within()
         if name in ("exercise", "exercise-start"):
             return f"#### {self.exercise(options['label'], title)}\n\n{within()}"
@@ -178,11 +174,10 @@ class Page:
             return fold(f"Solution to {self.exercise(title)}", within())
         if name == "solution-start":
             self.gate = f"Solution to {self.exercise(title)}"
-            self.folding.append(self.gate)
-            return f"\x00open\x00{within()}"
+            return f"\x00{self.gate}\x00{within()}"
         if name == "solution-end":
             self.gate = ""
-            return "\x00close\x00"
+            return "\x00\x00"
         if name in ("figure", "image"):
             return self.figure(title, options, body)
         if name == "math":
@@ -230,6 +225,9 @@ class Page:
         text = re.sub(r"^\([\w:-]+\)=\n", "", text, flags=re.MULTILINE)
         text = re.sub(r"^(%.*|\+\+\+.*)\n?", "", text, flags=re.MULTILINE)
         text = re.sub(r"^(\S.*)\n:[ ]+", r"**\1**  \n", text, flags=re.MULTILINE)
+        text = re.sub(  # a note's further lines are indented, which would make code of a new paragraph
+            r"^\[\^[\w-]+\]:.*(?:\n(?:[ ]{4}.*|[ ]*(?=\n[ ]{4})))*",
+            lambda note: "\n" + note[0].replace("]:", "]", 1).replace("\n    ", "\n"), text, flags=re.MULTILINE)
         text = self.inline(text)
         return re.sub(r"\x01(\d+)\x01", lambda found: kept[int(found[1])], text)
 
@@ -269,7 +267,6 @@ class Page:
         def number(found: re.Match) -> str:
             return f"<sup>{self.notes.setdefault(found[1], len(self.notes) + 1)}</sup>"
 
-        text = re.sub(r"^\[\^([\w-]+)\]:", number, text, flags=re.MULTILINE)
         return re.sub(r"\[\^([\w-]+)\]", number, text)
 
     def linked(self, text: str, label: str) -> str:
