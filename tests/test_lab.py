@@ -35,7 +35,8 @@ def lab(tmp_path):
     write(new_notebook(cells=[new_code_cell(CODE)], metadata=metadata), tmp_path / "slider.ipynb")
     own = {name: str(tmp_path / ".own") for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
     environment = {**os.environ, **own, "PYTHONPATH": str(ROOT / "lib"), "JUPYTER_RUNTIME_DIR": str(tmp_path / ".run")}
-    options = ["--no-browser", "--port=0", "--IdentityProvider.token=", "--allow-root", f"--ServerApp.root_dir={tmp_path}"]
+    options = ["--no-browser", "--port=0", "--IdentityProvider.token=", "--allow-root"]
+    options.append(f"--ServerApp.root_dir={tmp_path}")
     server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=environment,
                               stderr=subprocess.PIPE, text=True)  # fmt: skip
     address = next(found[0] for line in server.stderr if (found := re.search(r"http://(localhost|127)\S*:\d+", line)))

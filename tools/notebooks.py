@@ -145,7 +145,7 @@ def lighter(run: runs.Run, code: str) -> dict[str, bytes]:
 def carrying(library: tuple[str, bytes], data: dict[str, bytes]) -> str:
     """The set-up cell that unpacks a library and data into a folder of its own."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
+    with tarfile.TarFile(fileobj=buffer, mode="w") as archive:
         for name, content in sorted([library, *((f"data/{name}", content) for name, content in data.items())]):
             member = tarfile.TarInfo(name)
             member.size = len(content)
