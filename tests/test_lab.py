@@ -37,9 +37,11 @@ def lab(tmp_path):
     environment = {**os.environ, **own, "PYTHONPATH": str(ROOT / "lib"), "JUPYTER_RUNTIME_DIR": str(tmp_path / ".run")}
     options = ["--no-browser", "--port=0", "--IdentityProvider.token=", "--allow-root"]
     options.append(f"--ServerApp.root_dir={tmp_path}")
-    server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=environment,
-                              stderr=subprocess.PIPE, text=True)  # fmt: skip
-    address = next(found[0] for line in server.stderr if (found := re.search(r"http://(localhost|127)\S*:\d+", line)))
+    told = tmp_path / "log.txt"  # a pipe that nobody reads would stop the server
+    with told.open("w", encoding="utf-8") as log:
+        command = [sys.executable, "-m", "jupyterlab", *options]
+        server = subprocess.Popen(command, env=environment, stderr=log, stdout=log)
+    address = until(lambda: re.search(r"http://localhost:\d+", told.read_text(encoding="utf-8")))[0]
     yield address, tmp_path
     server.terminate()
     server.wait()
