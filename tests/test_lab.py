@@ -67,10 +67,10 @@ def test_a_slider_is_seen_once_with_its_kernel_and_without(lab):
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=pages.FLAGS)
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.goto(f"{address}/lab/tree/slider.ipynb?reset")
-        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-        until(lambda: "Idle" in page.content())
-        page.click(".jp-CodeCell .jp-InputArea-editor")
-        page.keyboard.press("Control+Enter")
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=180_000)
+        page.wait_for_timeout(2000)  # until its menus are there
+        page.click("text=Run >> nth=0")
+        page.click("text=Run All Cells >> nth=0")
         until(lambda: page.query_selector(".jp-OutputArea img"))
         assert until(lambda: shown(page) == ([(168, 112)], False)), shown(page)  # four for a pixel, and once
 
@@ -90,7 +90,7 @@ def test_a_slider_is_seen_once_with_its_kernel_and_without(lab):
 
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.goto(f"{address}/lab/tree/slider.ipynb?reset")
-        page.wait_for_selector(".belamy-picture", state="attached", timeout=60_000)
+        page.wait_for_selector(".belamy-picture", state="attached", timeout=180_000)
         until(lambda: "Error displaying widget" in page.content(), 20)
         assert shown(page) == ([(168, 112)], False)
         browser.close()
