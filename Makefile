@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 ONE = $(if $(CHAPTER),--chapter $(CHAPTER))
 
 .DEFAULT_GOAL := help
-.PHONY: book preview outputs test lab pages serve portability bench mutants record sweep setup clean help
+.PHONY: book preview outputs test lab notebooks colab-check pages serve portability bench mutants record sweep setup clean help
 .PHONY: classroom classroom-check sheet grade
 
 book: $(STAMP)  ## execute the chapters that are not in the cache, build the site into _build/html (CHAPTER=name: only that one)
@@ -21,8 +21,15 @@ outputs: $(STAMP)  ## execute stale chapters in place (FORCE=1: all of them)
 test: $(STAMP)  ## prove everything: library, house, chapters, site (CHAPTER=name: that chapter and its page)
 	@$(BIN)/python -m tools.make test $(ONE)
 
-lab: $(STAMP)  ## open the chapters in JupyterLab (CHAPTER=name: that one); installs it the first time
+lab: $(STAMP)  ## open the chapters as Jupyter can show them, in JupyterLab (CHAPTER=name: that one); installs it the first time
 	@$(BIN)/python -m tools.make lab $(ONE)
+
+notebooks: $(STAMP)  ## write every page as a notebook that runs by itself into _build/notebooks
+	@$(BIN)/python -m tools.website notebooks
+
+colab-check: $(STAMP)  ## run those notebooks as Colab would, without a network (PAGE="dcgan infogan": those; half an hour for all)
+	@$(BIN)/python -m tools.website notebooks
+	@$(BIN)/python -m tools.colab $(PAGE)
 
 pages: $(STAMP)  ## measure the built pages in a browser: height, prose, cut code, wide tables (HTML=folder: not _build/html)
 	@$(BIN)/python -m tools.pages $(HTML)

@@ -3,9 +3,9 @@
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import dress, execute, formulas, ledger, moved, polish, website
+from tools import dress, execute, formulas, ledger, moved, outputs, polish, setup_cell, website
 from tools.book import Book, BookError, read, write
 
 
@@ -273,3 +273,23 @@ def test_a_preview_of_one_chapter_asks_only_that_its_own_outputs_are_fresh(two, 
         website.build_stored(Book(tiny.root), "02-other")
     with pytest.raises(BookError, match="No chapter 'nothing'. There are: 01-tiny, 02-other"):
         website.build_stored(Book(tiny.root), "nothing")
+
+
+def test_of_sliders_the_static_form_alone_is_stored():
+    live = new_output("display_data", {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}})
+    static, text = new_output("display_data", {"text/html": "<p>"}), new_output("stream", text="x")
+    cell = new_code_cell("sliders", outputs=[text, live, static, live])
+    outputs.drop_widget_views(new_notebook(cells=[cell]))
+    assert cell.outputs == [text, static, live]  # the last has no stand-in: tests/test_house.py refuses it
+
+
+def test_a_half_made_clone_does_not_spoil_the_next_attempt_and_its_reason_is_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (tmp_path / "belamy-book.part").mkdir()
+    (tmp_path / "belamy-book.part" / "left").touch()
+    cell = setup_cell.HOSTED.format(url=(tmp_path / "nowhere").as_uri(), branch="main")
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"git clone .*\n.*nowhere.* (does not exist|not appear)"):
+            exec(cell, {})
+        assert not (tmp_path / "belamy-book").exists()

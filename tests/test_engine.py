@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 import subprocess
 import sys
 from functools import partial
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, RMSprop
+from tqdm.notebook import tqdm_notebook
 
 from belamy import losses, nets
 from belamy.data import ImageSet
@@ -641,3 +643,26 @@ def test_a_pool_keeps_what_is_past():
     pool.eval()
     kept = pool.images.clone()
     assert torch.equal(pool(present, noise), present) and torch.equal(pool.images, kept)
+
+
+# --- progress ----------------------------------------------------------------------------------------
+
+
+def test_in_jupyter_long_names_of_losses_leave_the_progress_bar_its_room(monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    bars = []
+
+    class Bar(tqdm_notebook):
+        def __init__(self, *args, **options):
+            super().__init__(*args, display=False, **options)
+            bars.append(self)
+
+    def loss(nets, batch, noise):
+        return {f"divergence of the {k}th part": square(nets, batch, noise) for k in "567"}
+
+    monkeypatch.setattr(sys.modules["belamy.game.fit"], "tqdm", Bar)
+    train(line(loss=loss), rounds=2, progress=True)
+    box = bars[0].container
+    assert box.layout.flex_flow == "row wrap" and box.children[1].layout.min_width == "120px"
+    assert len(bars[0].postfix) == 72 and bars[0].postfix.endswith("…")
+    assert re.match(r"net=\S+, …nce of the 5th part=", bars[0].postfix)

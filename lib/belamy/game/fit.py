@@ -144,6 +144,9 @@ def fit(
         training = _Training(game, batches, context, schedules, total, seed)
         hidden = not progress or "TQDM_DISABLE" in os.environ  # of which tqdm's notebook bar knows nothing
         bar = tqdm(total=length, initial=game.rounds - run["start"], unit="round", disable=hidden)
+        if hasattr(bar, "container"):  # in Jupyter: rather a second line than a bar squeezed to nothing
+            bar.container.layout.flex_flow = "row wrap"
+            bar.container.children[1].layout.min_width = "120px"
         game.history.interrupted = False
         with bar, devices.keep_freed_memory(device), training, stop_signals() as stop:
             while game.rounds < end and not stop:
@@ -159,7 +162,7 @@ def fit(
                 whole = game.into_epoch >= batches.per_epoch
                 if whole or game.rounds % log_every == 0 or game.rounds == end or stop:
                     training.check_losses()
-                    bar.set_postfix({k: f"{v:.4g}" for k, v in game.history.flush().items()})
+                    bar.set_postfix_str(_told(game.history.flush()))
                 if whole:
                     training.check_parameters()
                     while game.into_epoch >= batches.per_epoch:  # a round of many steps may end several
