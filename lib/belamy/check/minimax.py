@@ -287,8 +287,7 @@ repaired = Check(
             lambda values, scores: (*(w := weighted(values, scores.exp()))[:2], 1 / w[2]),
         "Your effective size is a share of all samples; their number is asked for.":
             lambda values, scores: (*(w := weighted(values, scores.exp()))[:2], w[2] / len(values)),
-        "Your effective size divides by the sum of the squares of weights that do not add up to 1: the numerator is the "
-        "square of their sum.":
+        "Your effective size is 1 over the sum of the squares, which holds only for weights that add up to 1.":
             lambda values, scores: (*weighted(values, scores.exp())[:2], 1 / (2 * scores).exp().sum()),
         "Your third number is the sum of the weights; the effective size is its square over the sum of the squares.":
             lambda values, scores: (*weighted(values, scores.exp())[:2], scores.exp().sum()),
