@@ -229,7 +229,7 @@ jsd = Check(
             lambda p, g, cell: relative(p, g, cell) + relative(g, p, cell),
         "Your mixture has mass 2: m is (p + g) / 2.":
             lambda p, g, cell: (relative(p, p + g, cell) + relative(g, p + g, cell)) / 2,
-        "Your mixture has mass 2, and the two divergences are summed: m is (p + g) / 2, and a mean is meant.":
+        "Yours is V*, which is −log 4 + 2 JS, from a mixture of mass 2 and a sum: m is (p + g) / 2, and a mean is meant.":
             lambda p, g, cell: relative(p, p + g, cell) + relative(g, p + g, cell),
         "You summed the two divergences; their mean is meant, so that the largest value is log 2.":
             lambda p, g, cell: 2 * divergences.jsd(p, g, cell),
@@ -241,8 +241,6 @@ jsd = Check(
             lambda p, g, cell: relative(p, (p + g) / 2, cell) / 2,
         "A sum over a grid becomes an integral by the width of a cell, which is missing.":
             lambda p, g, cell: divergences.jsd(p, g, cell) / cell,
-        "Yours is V*, the value −log 4 + 2 JS that is left to the generator; JS alone is asked for.":
-            lambda p, g, cell: 2 * divergences.jsd(p, g, cell) - 2 * LOG_2,
         "Yours is the root, the Jensen-Shannon distance; the divergence is asked for.":
             lambda p, g, cell: divergences.jsd(p, g, cell).sqrt(),
     },
