@@ -231,7 +231,7 @@ def coverage_of(samples, centres, deviation, reach=3.0, quota=0.25, of_good=Fals
 
 def draw_ring(fresh: Fresh) -> tuple:
     """Modes with a fair share, with too little, with nothing, and samples that only just miss."""
-    modes, deviation = fresh.integer(6, 9), fresh.number(0.08, 0.12)
+    modes, deviation = fresh.integer(10, 12), fresh.number(0.08, 0.12)
     angles = torch.arange(modes) * (2 * math.pi / modes)
     centres = 2 * torch.stack([angles.cos(), angles.sin()], 1)
     fair = fresh.integer(60, 90)
