@@ -61,16 +61,16 @@ class Fresh:
         self.rng = torch.Generator().manual_seed(self.seed)
 
     def normal(self, *shape: int, scale: float = 1.0, dtype: torch.dtype = torch.float32) -> Tensor:
-        return (scale * torch.randn(*shape, generator=self.rng, dtype=torch.float64)).to(dtype)
+        return (scale * torch.randn(shape, generator=self.rng, dtype=torch.float64)).to(dtype)
 
     def uniform(
         self, *shape: int, low: float = 0.0, high: float = 1.0, dtype: torch.dtype = torch.float32
     ) -> Tensor:
-        draws = torch.rand(*shape, generator=self.rng, dtype=torch.float64)
+        draws = torch.rand(shape, generator=self.rng, dtype=torch.float64)
         return (low + (high - low) * draws).to(dtype)
 
     def bits(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        return (torch.rand(*shape, generator=self.rng) < 0.5).to(dtype)
+        return (torch.rand(shape, generator=self.rng) < 0.5).to(dtype)
 
     def integer(self, low: int, high: int) -> int:
         """One of low, …, high."""
