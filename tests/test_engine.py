@@ -666,3 +666,29 @@ def test_in_jupyter_long_names_of_losses_leave_the_progress_bar_its_room(monkeyp
     assert box.layout.flex_flow == "row wrap" and box.children[1].layout.min_width == "120px"
     assert len(bars[0].postfix) == 72 and bars[0].postfix.endswith("…")
     assert re.match(r"net=\S+, …nce of the 5th part=", bars[0].postfix)
+
+
+def test_a_gradient_that_lies_otherwise_in_memory_than_its_weight_moves_the_right_numbers():
+    """A fused optimiser reads both in the order of memory; `torch.einsum` returns a transposed gradient."""
+
+    class Product(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.arange(12.0).reshape(3, 4) / 12)
+
+        def forward(self, x):
+            return torch.einsum("ij,nj->ni", self.weight, x)
+
+    x, net, twin = torch.rand(8, 4), Product(), Product()
+    fit(
+        Game({"net": net}, [Player(["net"], lambda nets, batch, noise: nets.net(batch.x).square().mean())]),
+        x, rounds=5, batch_size=8, device="cpu", progress=False, optimizer=partial(torch.optim.Adam, lr=0.1),
+    )  # fmt: skip
+    adam = torch.optim.Adam(twin.parameters(), lr=0.1, fused=False)
+    lies_otherwise = torch.autograd.grad(twin(x).square().mean(), twin.weight)[0].stride() != twin.weight.stride()
+    for _ in range(5):
+        adam.zero_grad()
+        twin(x).square().mean().backward()
+        adam.step()
+    assert lies_otherwise
+    torch.testing.assert_close(net.weight, twin.weight, rtol=1e-5, atol=1e-6)

@@ -377,6 +377,10 @@ class _Training:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
         for parameter, gradient in zip(parameters, gradients):
+            # A fused kernel walks both in the order of memory, so they must lie alike; `backward` sees to it
+            # itself. What `torch.einsum` and transposed weights give lies otherwise.
+            if gradient is not None and gradient.stride() != parameter.stride():
+                gradient = torch.empty_like(parameter).copy_(gradient)
             parameter.grad = gradient
         if player.clip is not None:
             nn.utils.clip_grad_norm_(parameters, player.clip)
