@@ -16,5 +16,5 @@ def needle(rng: Generator) -> tuple[dict, dict]:
 
 def contrast(rng: Generator) -> tuple[dict, dict]:
     """A contrast of distances, and the independent numbers that have it."""
-    found = float(rng.integers(8, 21)) / 100
+    found = float(rng.integers(800, 2100)) / 10_000
     return {"contrast": found}, {"numbers": round(7 / (20 * found**2), 1)}
