@@ -1,9 +1,9 @@
-"""Numbers and keys of the exercises on generative models, for a sheet of each student."""
+"""What is drawn for each student's sheet of the exercises on generative models."""
 
-import numpy as np
+from numpy.random import Generator
 
 
-def nearest(rng: np.random.Generator) -> tuple[dict, dict]:
+def nearest(rng: Generator) -> tuple[dict, dict]:
     """Two humps, and the mean and variance of their mixture."""
     weight = round(float(rng.integers(3, 8)) / 10, 1)
     left, right = -float(rng.integers(10, 30)) / 10, float(rng.integers(10, 30)) / 10
