@@ -131,7 +131,8 @@ parzen = Check(
     extremes=far_points,
     returns="a tensor (images,), log-densities",
     mistakes={
-        "The constant of the Gaussian window is missing: without it nothing integrates to 1.": lambda samples, images, h: (
+        "The constant of the Gaussian window is missing: without it "
+        "nothing integrates to 1.": lambda samples, images, h: (
             (-half_distances(samples, images, h)).logsumexp(1) - math.log(len(samples))
         ),
         "You took the constant of a Gaussian in one dimension; every dimension has one.": lambda samples, images, h: (
@@ -176,7 +177,8 @@ log_weight = Check(
     draw=annealed,
     returns="a tensor (chains,), one log-weight a chain",
     mistakes={
-        "You weighted every step by its temperature; the difference of two neighbours is meant.": lambda log_likelihoods,
+        "You weighted every step by its temperature; the difference of two neighbours is "
+        "meant.": lambda log_likelihoods,
         temperatures: temperatures[1:] @ log_likelihoods,
         "You took the differences the wrong way round: they go from 0 up to 1.": lambda log_likelihoods, temperatures: (
             -temperatures.diff() @ log_likelihoods
@@ -187,7 +189,8 @@ log_weight = Check(
         temperatures: temperatures.diff() @ log_likelihoods / len(log_likelihoods),
         "You forgot the differences of temperature: each factor is raised to one.": lambda log_likelihoods,
         temperatures: log_likelihoods.sum(0),
-        "You paired each step with the state after its move: step j is weighed at the state before.": lambda log_likelihoods,
+        "You paired each step with the state after its move: step j is weighed at the state "
+        "before.": lambda log_likelihoods,
         temperatures: temperatures.diff()[:-1] @ log_likelihoods[1:],
         "You summed over the chains as well; each has its own weight.": lambda log_likelihoods, temperatures: (
             (temperatures.diff() @ log_likelihoods).sum()
@@ -228,7 +231,8 @@ bracket = Check(
             -log_mean(backward),
             log_mean(forward),
         ),
-        "You took the mean of the logarithms: a bound as well, but a looser one than the log of the mean.": lambda forward,
+        "You took the mean of the logarithms: a bound as well, but a looser "
+        "one than the log of the mean.": lambda forward,
         backward: (forward.mean(0), -backward.mean(0)),
         "The number of chains is missing: you took the log of a sum where that of a mean is meant.": lambda forward,
         backward: (forward.logsumexp(0), -backward.logsumexp(0)),
@@ -337,7 +341,8 @@ leapfrog = Check(
         "The last step of the momentum must be half as long: it closes what the first one opened.": lambda slope, z, m,
         size, steps: roll(slope, z, m, size, steps, last=1.0),
         "You used the position before its step for the momentum: this is Euler's rule, and gains energy.": euler,
-        "The momentum takes whole steps only: halve its first, and add a half one at the end.": lambda slope, z, m, size,
+        "The momentum takes whole steps only: halve its first, and add "
+        "a half one at the end.": lambda slope, z, m, size,
         steps: roll(slope, z, m, size, steps, first=1.0, last=0.0),
         "The half step of the momentum at the end is missing.": lambda slope, z, m, size, steps: roll(
             slope, z, m, size, steps, last=0.0

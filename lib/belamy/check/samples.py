@@ -198,14 +198,17 @@ precision_recall = Check(
     draw=near_sets,
     returns="two tensors without axes, float64: precision and recall",
     mistakes={
-        "You returned recall first; precision is meant first.": lambda real, generated, k: shares(real, generated, k)[::-1],
+        "You returned recall first; precision is meant "
+        "first.": lambda real, generated, k: shares(real, generated, k)[::-1],
         "Your balls reach one neighbour short: a sample is no neighbour of itself.": lambda real, generated, k: shares(
             real, generated, k - 1
         ),
         "Your balls reach one neighbour too far.": lambda real, generated, k: shares(real, generated, k + 1),
-        "The second number is coverage, with balls around real samples; recall has them around generated ones.": lambda real,
+        "The second number is coverage, with balls around real samples; recall "
+        "has them around generated ones.": lambda real,
         generated, k: (shares(real, generated, k)[0], balls(real, generated, k).any(0).double().mean()),
-        "You put the balls around the samples that are tested; they belong to the other set.": lambda real, generated, k: (
+        "You put the balls around the samples that are tested; they "
+        "belong to the other set.": lambda real, generated, k: (
             balls(generated, real, k).any(0).double().mean(),
             balls(real, generated, k).any(0).double().mean(),
         ),
@@ -256,7 +259,8 @@ copying = Check(
         ),
         "You compared with the mean distance of the fresh examples; compare with each of them.": lambda samples,
         held_out, train: (nearest(samples, train) < nearest(held_out, train).mean()).double().mean(),
-        "You compared with the median of the fresh examples; compare with each of them.": lambda samples, held_out, train: (
+        "You compared with the median of the fresh examples; "
+        "compare with each of them.": lambda samples, held_out, train: (
             (nearest(samples, train) < nearest(held_out, train).median()).double().mean()
         ),
         "You took the distances to the held-out examples; both are to be to the training set.": lambda samples,
@@ -264,9 +268,11 @@ copying = Check(
         "You took the mean distance to the training set; the nearest counts.": lambda samples, held_out, train: smaller(
             torch.cdist(samples, train).mean(1), torch.cdist(held_out, train).mean(1)
         ),
-        "You asked each training example for its nearest sample; ask each sample for its nearest training example.": lambda samples,
+        "You asked each training example for its nearest sample; ask each sample for its nearest training "
+        "example.": lambda samples,
         held_out, train: smaller(nearest(train, samples), nearest(train, held_out)),
-        "You compared the samples one by one with the fresh examples; all pairs are meant.": lambda samples, held_out, train: (
+        "You compared the samples one by one with the fresh examples; all pairs are "
+        "meant.": lambda samples, held_out, train: (
             (nearest(samples, train) < nearest(held_out, train)[: len(samples)]).double().mean()
         ),
     },
