@@ -61,16 +61,16 @@ class Fresh:
         self.rng = torch.Generator().manual_seed(self.seed)
 
     def normal(self, *shape: int, scale: float = 1.0, dtype: torch.dtype = torch.float32) -> Tensor:
-        return (scale * torch.randn(*shape, generator=self.rng, dtype=torch.float64)).to(dtype)
+        return (scale * torch.randn(shape, generator=self.rng, dtype=torch.float64)).to(dtype)
 
     def uniform(
         self, *shape: int, low: float = 0.0, high: float = 1.0, dtype: torch.dtype = torch.float32
     ) -> Tensor:
-        draws = torch.rand(*shape, generator=self.rng, dtype=torch.float64)
+        draws = torch.rand(shape, generator=self.rng, dtype=torch.float64)
         return (low + (high - low) * draws).to(dtype)
 
     def bits(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        return (torch.rand(*shape, generator=self.rng) < 0.5).to(dtype)
+        return (torch.rand(shape, generator=self.rng) < 0.5).to(dtype)
 
     def integer(self, low: int, high: int) -> int:
         """One of low, …, high."""
@@ -420,7 +420,11 @@ def example(yours: list, right: list, check: Check) -> str:
             apart = ~torch.isclose(a, b, rtol=check.rtol, atol=check.atol)
             first = int(apart.nonzero()[0]) if apart.any() else 0
             share = f" {int(apart.sum())} of {len(a)} numbers differ." if 0 < int(apart.sum()) < len(a) else ""
-            return f"In one draw yours is {plain(a[first].item())} where {plain(b[first].item())} is right.{share}"
+            values = f"{plain(a[first].item())} where {plain(b[first].item())} is right"
+            ratio = constant(a / b, check.rtol * 10) if not share else None
+            if ratio and abs(abs(ratio) - 1) > 1e-3:
+                return f"In one draw yours is {plain(ratio)} times the right value: {values}."
+            return f"In one draw yours is {values}.{share}"
     return ""
 
 
