@@ -89,13 +89,15 @@ ava1_losses = Check(
         "Your decoder is paid for being found out: the sign of its charge is turned.": lambda error, kl, real, fake: (
             ava1(error, kl, real, fake, decoder=error + F.softplus(fake).mean())
         ),
-        "Your encoder answers to the discriminator, too; in AVA1 only the decoder does.": lambda error, kl, real, fake: (
+        "Your encoder answers to the discriminator, too; in AVA1 only the decoder "
+        "does.": lambda error, kl, real, fake: (
             ava1(error, kl, real, fake, encoder=error + kl - F.softplus(fake).mean())
         ),
         "Your encoder has lost the error that its codes cause: this is the paper's encoder, which forgets.": (
             lambda error, kl, real, fake: ava1(error, kl, real, fake, encoder=kl)
         ),
-        "Your discriminator maximises what it should minimise: it learns to be deceived.": lambda error, kl, real, fake: (
+        "Your discriminator maximises what it should minimise: it learns to be "
+        "deceived.": lambda error, kl, real, fake: (
             ava1(error, kl, real, fake, discriminator=-(F.softplus(-real) + F.softplus(fake)).mean())
         ),
         "Your discriminator takes real pictures for reconstructions, and the other way round.": (
