@@ -36,7 +36,7 @@ def lab(tmp_path):
     own = {name: str(tmp_path / ".own") for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
     environment = {**os.environ, **own, "PYTHONPATH": str(ROOT / "lib"), "JUPYTER_RUNTIME_DIR": str(tmp_path / ".run")}
     options = ["--no-browser", "--port=0", "--IdentityProvider.token=", "--allow-root"]
-    options.append(f"--ServerApp.root_dir={tmp_path}")
+    options += ["--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={tmp_path}"]
     told = tmp_path / "log.txt"  # a pipe that nobody reads would stop the server
     with told.open("w", encoding="utf-8") as log:
         command = [sys.executable, "-m", "jupyterlab", *options]
