@@ -36,7 +36,7 @@ def lab(tmp_path):
     own = {name: str(tmp_path / ".own") for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
     environment = {**os.environ, **own, "PYTHONPATH": str(ROOT / "lib"), "JUPYTER_RUNTIME_DIR": str(tmp_path / ".run")}
     options = ["--no-browser", "--port=0", "--IdentityProvider.token=", "--allow-root"]
-    options.append(f"--ServerApp.root_dir={tmp_path}")
+    options += ["--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={tmp_path}"]
     told = tmp_path / "log.txt"  # a pipe that nobody reads would stop the server
     with told.open("w", encoding="utf-8") as log:
         command = [sys.executable, "-m", "jupyterlab", *options]
@@ -54,7 +54,7 @@ def shown(page):
     return [(box["width"], box["height"]) for box in boxes], bool(error.count() and error.first.is_visible())
 
 
-def until(what, seconds=60):
+def until(what, seconds=120):
     end = time.monotonic() + seconds
     while not (found := what()) and time.monotonic() < end:
         time.sleep(0.2)
@@ -64,10 +64,11 @@ def until(what, seconds=60):
 def test_a_slider_is_seen_once_with_its_kernel_and_without(lab):
     address, folder = lab
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium.find(), args=pages.FLAGS)
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=pages.FLAGS).new_context()
+        browser.set_default_timeout(180_000)  # on a busy machine
+        page = browser.new_page()
         page.goto(f"{address}/lab/tree/slider.ipynb?reset")
-        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=180_000)
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell")
         page.wait_for_timeout(2000)  # until its menus are there
         page.click("text=Run >> nth=0")
         page.click("text=Run All Cells >> nth=0")
@@ -88,9 +89,9 @@ def test_a_slider_is_seen_once_with_its_kernel_and_without(lab):
             gone = urllib.request.Request(f"{address}/api/kernels/{session['id']}", method="DELETE")
             urllib.request.urlopen(gone)
 
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page = browser.new_page()
         page.goto(f"{address}/lab/tree/slider.ipynb?reset")
-        page.wait_for_selector(".belamy-picture", state="attached", timeout=180_000)
+        page.wait_for_selector(".belamy-picture", state="attached")
         until(lambda: "Error displaying widget" in page.content(), 20)
         assert shown(page) == ([(168, 112)], False)
         browser.close()
