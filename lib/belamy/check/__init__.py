@@ -1,0 +1,531 @@
+"""Checks of a reader's answers that say why one is wrong; one module for each page of exercises.
+
+A check calls the reader's function with numbers drawn on the spot, beside a reference, and looks at
+the type, the shape, the dtype, the values, the gradients and the laws, in this order. When something
+differs it looks for the reason: first among the mistakes that are named for this exercise, then whether
+a factor, a sign, a logarithm, a sum or an offset explains the difference.
+"""
+
+import copy
+import inspect
+import itertools
+import math
+import random
+import secrets
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from belamy.errors import BelamyError
+
+ROUNDS = 3  # draws of each kind
+REDUCERS = {"sum": torch.sum, "mean": torch.mean, "largest": torch.amax}
+SHAPES = {  # transformations by which a result is often off
+    "the logarithm of the right value": torch.log,
+    "the exponential of the right value": torch.exp,
+    "the square root of the right value": torch.sqrt,
+    "the square of the right value": torch.square,
+    "one divided by the right value": torch.reciprocal,
+    "one minus the right value": lambda right: 1 - right,
+}
+FACTORS = {  # that have a name
+    0.5: "a factor ½ too many, or a 2 that is missing",
+    2.0: "a factor ½ is missing, or there is a 2 too many",
+    1 / math.log(2): "bits, where nats are meant: take the natural logarithm",
+    math.log(2): "nats, where bits are meant",
+    1 / math.log(10): "you took the logarithm to base 10, not the natural one",
+}
+
+
+class Wrong(BelamyError, AssertionError):
+    """An answer is wrong; the message says why. A notebook shows the message and no traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Not yet right: {self}"]
+
+
+class Fresh:
+    """Numbers for one draw of a check.
+
+    Args:
+        seed: None takes one from the machine's entropy.
+    """
+
+    def __init__(self, seed: int | None = None):
+        self.seed = secrets.randbits(60) if seed is None else seed
+        self.rng = torch.Generator().manual_seed(self.seed)
+
+    def normal(self, *shape: int, scale: float = 1.0, dtype: torch.dtype = torch.float32) -> Tensor:
+        return (scale * torch.randn(*shape, generator=self.rng, dtype=torch.float64)).to(dtype)
+
+    def uniform(
+        self, *shape: int, low: float = 0.0, high: float = 1.0, dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        draws = torch.rand(*shape, generator=self.rng, dtype=torch.float64)
+        return (low + (high - low) * draws).to(dtype)
+
+    def bits(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return (torch.rand(*shape, generator=self.rng) < 0.5).to(dtype)
+
+    def integer(self, low: int, high: int) -> int:
+        """One of low, …, high."""
+        return int(torch.randint(low, high + 1, (), generator=self.rng))
+
+    def sizes(self, *ranges: tuple[int, int]) -> list[int]:
+        """A number from each range, no two alike, so that a mistaken axis shows."""
+        while True:
+            found = [self.integer(*ends) for ends in ranges]
+            if len(set(found)) == len(found):
+                return found
+
+    def number(self, low: float, high: float) -> float:
+        return float(self.uniform(low=low, high=high, dtype=torch.float64))
+
+
+@dataclass
+class Check:
+    """What a right answer does: ``check.kl = Check(reference, draw, …)``, called with the answer.
+
+    Attributes:
+        reference: the right function; its signature is that of the answer. What it returns says which
+            type, shape and dtype are meant: a tensor, a float, an int, a bool, or a tuple, a list or a dict of these.
+        draw: Fresh -> the arguments, as a tuple; different sizes at each call. Tensors and modules
+            are copied before an answer sees them.
+        returns: what the answer returns, in words for the reader: 'a tensor (batch,): one number an example'.
+        mistakes: a sentence for each typical mistake -> the function that makes it, of the same signature.
+            Where several fit, the first is named.
+        gradients: the arguments (tensors, or modules for their parameters) whose gradients are compared.
+            Where the reference gives none, none may arrive.
+        laws: a few words for each law -> a function (answer, Fresh) -> None, or the reason, a sentence.
+        extremes: like draw: arguments at which a careless formula overflows.
+        random: the answer draws numbers itself: its values and gradients are left to the laws.
+        rtol, atol: how far values may lie apart; atol is relative to the largest right value.
+    """
+
+    reference: Callable
+    draw: Callable[[Fresh], tuple]
+    returns: str
+    mistakes: Mapping[str, Callable] = field(default_factory=dict)
+    gradients: Sequence[str] = ()
+    laws: Mapping[str, Callable[[Callable, Fresh], str | None]] = field(default_factory=dict)
+    extremes: Callable[[Fresh], tuple] | None = None
+    random: bool = False
+    rtol: float = 1e-4
+    atol: float = 1e-5
+
+    def __call__(self, answer: Callable, seed: int | None = None) -> None:
+        """Check an answer; print a line if it is right.
+
+        Args:
+            answer: the function itself.
+            seed: draws that can be repeated; None draws afresh.
+
+        Raises:
+            Wrong: it is not right; the message says why.
+            NotImplementedError: the answer raised it, as a starter does.
+        """
+        with untouched_randomness(fresh := Fresh(seed)):
+            call = self.guarded(answer)
+            draws = [self.draw(Fresh(fresh.seed + k)) for k in range(ROUNDS)]
+            self.check_values(call, draws)
+            if self.extremes and not self.random:
+                self.check_extremes(call, self.extremes(fresh))
+            if self.gradients and not self.random:
+                self.check_gradients(call, draws)
+            for law in self.laws.values():
+                if reason := law(call, fresh):
+                    raise Wrong(reason)
+        seen = ["type, shape and dtype"] if self.random else [f"values at {ROUNDS} draws"]
+        seen += [f"gradients of {', '.join(self.gradients)}"] if self.gradients and not self.random else []
+        print(f"Right: {'; '.join([*seen, *self.laws])}.")
+
+    # --- calling an answer ---------------------------------------------------------------------------
+
+    @property
+    def names(self) -> list[str]:
+        return list(inspect.signature(self.reference).parameters)
+
+    def guarded(self, answer: Callable) -> Callable:
+        """The answer as laws call it: what goes wrong in it, and what it does to its arguments, is told."""
+        wanted = ", ".join(self.names)
+        if not callable(answer):
+            raise Wrong(
+                f"The check takes the function itself, not what it returns: here came {kind(answer)}. "
+                "Write its name without brackets."
+            )
+
+        def call(*given):
+            try:
+                inspect.signature(answer).bind(*given)
+            except TypeError:
+                raise Wrong(f"Your function must take ({wanted}), in this order.") from None
+            except ValueError:
+                pass  # a function without a signature
+            before = [copied(value) for value in given]
+            try:
+                value = answer(*given)
+            except NotImplementedError:
+                raise
+            except Exception as error:
+                raise Wrong(f"Your function stops with {type(error).__name__}: {error}{place(error)}") from error
+            for name, old, new in zip(self.names, before, given):
+                if type(old) is Tensor and not same_tensor(old, new):
+                    raise Wrong(
+                        f"Your function changes its argument `{name}` in place: whoever calls it still needs it. "
+                        "Compute a new tensor."
+                    )
+            return value
+
+        return call
+
+    # --- values --------------------------------------------------------------------------------------
+
+    def check_values(self, call: Callable, draws: list[tuple]) -> None:
+        right = [self.reference(*copied(draw)) for draw in draws]
+        yours = [call(*copied(draw)) for draw in draws]
+        for one, other, draw in zip(yours, right, draws):
+            self.check_form(one, other, yours, draws)
+        if self.random:
+            return
+        for draw, one in zip(draws, yours):
+            again = call(*copied(draw))
+            if not all(same_tensor(a, b) for a, b in zip(leaves(one), leaves(again))):
+                raise Wrong(
+                    "Your function gives two different answers to the same question: it must not draw numbers itself."
+                )
+        self.compare(yours, right, self.reference, draws, "")
+
+    def check_form(self, one: object, right: object, yours: list, draws: list[tuple], where: str = "") -> None:
+        """Type, shape and dtype, exactly: an object that only looks like a tensor is none."""
+        what = f"{where or 'Your function'} returns"
+        if one is None:
+            raise Wrong(f"{what} nothing: is a `return` missing? Meant is {self.returns}.")
+        if isinstance(right, Mapping):
+            if type(one) is not dict or set(one) != set(right):
+                found = f"with {', '.join(map(str, one))}" if type(one) is dict else kind(one)
+                raise Wrong(f"{what} {found}; meant is a dict with {', '.join(right)}: {self.returns}.")
+            for key in right:
+                self.check_form(one[key], right[key], yours, draws, f"Under {key!r} your function")
+            return
+        if isinstance(right, tuple | list):
+            if type(one) not in (tuple, list) or len(one) != len(right):
+                found = f"{len(one)} values" if type(one) in (tuple, list) else kind(one)
+                raise Wrong(f"{what} {found}; meant are {len(right)} values: {self.returns}.")
+            for place_, (a, b) in enumerate(zip(one, right), 1):
+                self.check_form(a, b, yours, draws, f"At place {place_} your function")
+            return
+        if type(one) is not type(right):
+            raise Wrong(f"{what} {kind(one)} where {kind(right)} is meant: {self.returns}.{remedy(one, right)}")
+        if not isinstance(right, Tensor):
+            return
+        if one.shape != right.shape:
+            reason = self.known_mistake(yours, draws) or reduced(one, right)
+            sizes = f"{what} the shape {tuple(one.shape)} where {tuple(right.shape)} is meant: {self.returns}."
+            raise Wrong(f"{reason} {sizes}" if reason else sizes)
+        if one.dtype != right.dtype:
+            raise Wrong(
+                f"{what} {name_of(one.dtype)} where {name_of(right.dtype)} is meant: it keeps the dtype of its arguments."
+            )
+
+    def check_extremes(self, call: Callable, draw: tuple) -> None:
+        right, one = self.reference(*copied(draw)), call(*copied(draw))
+        self.check_form(one, right, [one], [draw])
+        if not all(torch.isfinite(numbers(a)).all() for a in leaves(one)):
+            raise Wrong(
+                "With large arguments your result overflows to inf or nan where the right one is finite: "
+                "the formula needs a form that is stable in floating point."
+            )
+        if not self.alike(one, right):
+            raise Wrong("With large arguments your result is inexact: the formula needs a form that is stable.")
+
+    def alike(self, one: object, right: object) -> bool:
+        """Values agree within the tolerance, leaf by leaf; False where shapes or leaves differ."""
+        ours, theirs = leaves(one), leaves(right)
+        return len(ours) == len(theirs) and all(self.close(numbers(a), numbers(b)) for a, b in zip(ours, theirs))
+
+    def close(self, one: Tensor, right: Tensor) -> bool:
+        if one.shape != right.shape:
+            return False
+        finite = right[torch.isfinite(right)]
+        atol = self.atol * max(1.0, finite.abs().max().item() if finite.numel() else 1.0)
+        return torch.allclose(one, right, rtol=self.rtol, atol=atol, equal_nan=True)
+
+    def compare(self, yours: list, right: list, reference: Callable, draws: list[tuple], what: str) -> None:
+        """Raise the best reason why `yours` differs from `right`, draw by draw."""
+        if all(self.alike(a, b) for a, b in zip(yours, right)):
+            return
+        reason = self.known_mistake(yours, draws)
+        if reason is None:
+            reason = self.arithmetic(yours, right, draws) or self.near_mistake(yours, draws)
+        shown = example(yours, right, self)
+        raise Wrong(f"{reason} {shown}" if reason else f"The values differ. {shown}")
+
+    def known_mistake(self, yours: list, draws: list[tuple], evaluate: Callable | None = None) -> str | None:
+        """The sentence of the first named mistake that gives what the answer gives, in all draws."""
+        for sentence, values, right in self.mistaken(draws, evaluate):
+            telling = [not self.alike(a, b) for a, b in zip(values, right)]
+            if any(telling) and all(self.alike(a, b) for a, b in zip(yours, values)):
+                return sentence
+        return None
+
+    def near_mistake(self, yours: list, draws: list[tuple]) -> str | None:
+        """A named mistake and, besides, a factor or a sign."""
+        for sentence, values, _ in self.mistaken(draws, None):
+            if besides := self.arithmetic(yours, values, draws, "what this mistake alone gives"):
+                return f"Two things at once. {sentence} Besides: {besides}"
+        return None
+
+    def mistaken(self, draws: list[tuple], evaluate: Callable | None) -> Iterator[tuple[str, list, list]]:
+        evaluate = evaluate or (lambda function, draw: function(*copied(draw)))
+        right = [evaluate(self.reference, draw) for draw in draws]
+        for sentence, function in self.mistakes.items():
+            try:
+                yield sentence, [evaluate(function, draw) for draw in draws], right
+            except (RuntimeError, ValueError, TypeError, IndexError):
+                continue  # a mistake that these arguments do not allow
+
+    def arithmetic(
+        self, yours: list, right: list, draws: list[tuple], than: str = "the right value"
+    ) -> str | None:
+        """A sentence if one operation turns the right values into the answer's, in every draw."""
+        ours = [torch.cat([numbers(leaf).flatten() for leaf in leaves(value)]) for value in yours]
+        theirs = [torch.cat([numbers(leaf).flatten() for leaf in leaves(value)]) for value in right]
+        if any(len(a) != len(b) or not len(a) for a, b in zip(ours, theirs)):
+            return None
+        if not all(torch.isfinite(a).all() for a in ours):
+            return "Yours has values that are inf or nan: a logarithm of 0, a division by 0 or an overflow."
+        ratios = [constant(a / b, self.rtol * 10) for a, b in zip(ours, theirs)]
+        if None not in ratios:
+            reason = factor(ratios, draws, than, single=min(map(len, ours)) == 1)
+            if reason:
+                return reason
+        for words, function in SHAPES.items():
+            if all(self.close(a, function(b)) for a, b in zip(ours, theirs)):
+                return f"Yours is {words.replace('the right value', than)}."
+        offsets = [constant(a - b, self.rtol * 10) for a, b in zip(ours, theirs)]
+        steady = None not in offsets and constant(torch.tensor(offsets), 1e-3) is not None
+        if steady or None not in offsets and min(map(len, ours)) > 1:
+            how = "always" if steady else "in the first draw"
+            return f"Yours is {how} {plain(abs(offsets[0]))} {'above' if offsets[0] > 0 else 'below'} {than}."
+        return None
+
+    # --- gradients -----------------------------------------------------------------------------------
+
+    def check_gradients(self, call: Callable, draws: list[tuple]) -> None:
+        right = [self.gradient(self.reference, draw) for draw in draws]
+        yours = [self.gradient(call, draw) for draw in draws]
+        named = self.known_mistake(yours, draws, self.gradient)
+        for one, other in zip(yours, right):
+            for name in self.gradients:
+                mine, its = one[name], other[name]
+                if self.close(mine, its):
+                    continue
+                if named:
+                    raise Wrong(f"The values are right, the gradient is not. {named}")
+                if not its.any():
+                    raise Wrong(
+                        f"The values are right, but a gradient reaches `{name}`, where none should: detach what it "
+                        "comes from, or leave it out."
+                    )
+                if not mine.any():
+                    raise Wrong(
+                        f"The values are right, but no gradient reaches `{name}`: a `detach`, an `item`, a `no_grad` "
+                        "or a new `torch.tensor(…)` has cut it off."
+                    )
+                reason = self.arithmetic([mine], [its], [()], "the right one")
+                raise Wrong(f"The values are right, but the gradient of `{name}` is not. {reason or ''}".strip())
+
+    def gradient(self, function: Callable, draw: tuple) -> dict[str, Tensor]:
+        """Gradients of a weighted sum of all that `function` returns, by name; zeros where none arrives."""
+        given = dict(zip(self.names, copied(draw)))
+        targets = {}
+        for name in self.gradients:
+            value = given[name]
+            if isinstance(value, Tensor):
+                given[name] = value.requires_grad_()
+            targets[name] = list(value.parameters()) if isinstance(value, nn.Module) else [given[name]]
+        found = function(*given.values())
+        weights = Fresh(len(draw))
+        total = sum((numbers(leaf, keep=True) * weights.uniform(*leaf.shape, low=0.5)).sum() for leaf in leaves(found))
+        if not total.requires_grad:
+            return {name: torch.cat([t.detach().flatten() * 0 for t in parts]) for name, parts in targets.items()}
+        every = [tensor for parts in targets.values() for tensor in parts]
+        slopes = iter(torch.autograd.grad(total, every, allow_unused=True))
+        return {
+            name: torch.cat([(torch.zeros_like(t) if (g := next(slopes)) is None else g).flatten() for t in parts])
+            for name, parts in targets.items()
+        }
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+def kind(value: object) -> str:
+    """What a value is, for the reader: 'a torch tensor', 'a numpy array', 'a list', …"""
+    if value is None:
+        return "nothing"
+    if type(value) is Tensor:
+        return "a torch tensor"
+    if type(value) is nn.Parameter:
+        return "a parameter"
+    if isinstance(value, np.ndarray | np.generic):
+        return "a numpy array" if isinstance(value, np.ndarray) else "a numpy number"
+    article = "an" if type(value).__name__[0].lower() in "aeio" else "a"
+    return f"{article} {type(value).__name__}"
+
+
+def remedy(one: object, right: object) -> str:
+    if type(right) is Tensor and isinstance(one, np.ndarray | np.generic):
+        return " Stay with torch: numpy ends the gradient."
+    if type(right) is Tensor and isinstance(one, int | float):
+        return " Leave `.item()` and `float(…)` away: they end the gradient."
+    if type(right) in (int, float) and isinstance(one, Tensor | np.generic):
+        return f" `{type(right).__name__}(…)` turns it into a plain number."
+    return ""
+
+
+def plain(number: float) -> str:
+    """A measured number as a reader says it: 64.0, 0.500, −3.21."""
+    size = abs(number)
+    if size and not 1e-3 <= size < 1e5:
+        text = f"{number:.2e}"
+    else:
+        text = f"{number:.3f}" if size < 1 else f"{number:.2f}" if size < 10 else f"{number:.1f}"
+    return text.replace("-", "−")
+
+
+def name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def place(error: Exception) -> str:
+    """' (at `…`)': the line at which the reader's function stopped."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename != __file__ and "site-packages" not in frame.filename]
+    return f" (at `{own[-1].line}`)" if own and own[-1].line else ""
+
+
+def example(yours: list, right: list, check: Check) -> str:
+    """'In one draw yours is −3.21 where 5.43 is right': the first number that differs."""
+    for one, other in zip(yours, right):
+        for a, b in zip(leaves(one), leaves(other)):
+            a, b = numbers(a).flatten(), numbers(b).flatten()
+            if a.shape != b.shape or check.close(a, b):
+                continue
+            apart = ~torch.isclose(a, b, rtol=check.rtol, atol=check.atol)
+            first = int(apart.nonzero()[0]) if apart.any() else 0
+            share = f" {int(apart.sum())} of {len(a)} numbers differ." if 0 < int(apart.sum()) < len(a) else ""
+            return f"In one draw yours is {plain(a[first].item())} where {plain(b[first].item())} is right.{share}"
+    return ""
+
+
+def factor(ratios: list[float], draws: list[tuple], than: str, single: bool) -> str | None:
+    """A sentence about constant ratios, one a draw; None where they are 1, or say nothing: each of a `single` number."""
+    first, steady = ratios[0], constant(torch.tensor(ratios), 1e-3) is not None
+    if all(abs(ratio - 1) < 1e-3 for ratio in ratios):
+        return None
+    if all(abs(ratio) < 1e-9 for ratio in ratios):
+        return "Yours is always 0."
+    if all(abs(ratio + 1) < 1e-3 for ratio in ratios):
+        return f"The sign is turned: yours is minus {than}."
+    yours = f"yours is {plain(first)} times {than}"
+    for count, words in sizes(draws):
+        if all(abs(ratio / n - 1) < 1e-3 for ratio, n in zip(ratios, count)):
+            return f"You summed over {words} where the mean is meant: {yours}."
+        if all(abs(ratio * n - 1) < 1e-3 for ratio, n in zip(ratios, count)):
+            return f"You took the mean over {words} where the sum is meant: {yours}."
+    if not steady:
+        return None if single else f"A factor is wrong, and not the same in every draw: in the first, {yours}."
+    for value, words in FACTORS.items():
+        if abs(abs(first) / value - 1) < 1e-3:
+            turned = "the sign is turned, and " if first < 0 else ""
+            return f"{yours[0].upper()}{yours[1:]}: {turned}{words}."
+    return f"{yours[0].upper()}{yours[1:]}."
+
+
+def sizes(draws: list[tuple]) -> Iterator[tuple[list[int], str]]:
+    """Counts by which a sum and a mean differ: of examples, of the numbers of one, of all; a draw's each."""
+    tensors = [[v for v in draw if isinstance(v, Tensor) and v.ndim] for draw in draws]
+    if not all(tensors) or len({len(t) for t in tensors}) > 1:
+        return
+    for several in zip(*tensors):
+        shapes = [tuple(t.shape) for t in several]
+        yield [s[0] for s in shapes], "the examples of the batch"
+        if min(map(len, shapes)) > 1:
+            yield [math.prod(s[1:]) for s in shapes], "the numbers of an example"
+            yield [math.prod(s) for s in shapes], "all numbers of the batch"
+            yield [s[-1] for s in shapes], "the last axis"
+
+
+def reduced(one: Tensor, right: Tensor) -> str | None:
+    """A sentence if the answer is the right one, summed or averaged over some of its axes."""
+    for count in range(1, right.ndim + 1):
+        for axes in itertools.combinations(range(right.ndim), count):
+            for word, reduce in REDUCERS.items():
+                whole = reduce(right.detach().double(), dim=axes)
+                if whole.shape == one.shape and torch.allclose(one.detach().double(), whole, rtol=1e-3):
+                    over = "all axes" if count == right.ndim > 1 else "the batch" if axes == (0,) else f"axis {axes}"
+                    return f"You took the {word} over {over}, which is not asked for."
+    return None
+
+
+# --- numbers -------------------------------------------------------------------------------------
+
+
+def leaves(value: object) -> list:
+    """The tensors and numbers in a value, those of a dict by sorted key."""
+    if isinstance(value, Mapping):
+        return [leaf for key in sorted(value) for leaf in leaves(value[key])]
+    if isinstance(value, tuple | list):
+        return [leaf for part in value for leaf in leaves(part)]
+    return [value]
+
+
+def numbers(value: object, keep: bool = False) -> Tensor:
+    """A leaf as float64, without its graph unless `keep`."""
+    tensor = value if isinstance(value, Tensor) else torch.tensor(float(value))
+    return tensor.double() if keep else tensor.detach().double()
+
+
+def constant(values: Tensor, rtol: float) -> float | None:
+    """The value that all have within `rtol`, or None."""
+    values = values[~values.isnan()]  # 0 / 0
+    if not len(values) or not values.isfinite().all():
+        return None
+    middle = values.median().item()
+    return middle if (values - middle).abs().max().item() <= rtol * max(abs(middle), 1e-6) else None
+
+
+def copied(value):
+    """A value that may be changed without harm: tensors detached and cloned, modules copied."""
+    if isinstance(value, tuple):
+        return tuple(copied(part) for part in value)
+    if type(value) is Tensor:
+        return value.detach().clone()
+    return copy.deepcopy(value)
+
+
+def same_tensor(one: object, other: object) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.shape == other.shape and torch.equal(one.detach().nan_to_num(), other.detach().nan_to_num())
+    return type(one) is type(other) and (one == other or one != one)
+
+
+@contextmanager
+def untouched_randomness(fresh: Fresh) -> Iterator[None]:
+    """Draws within, by whatever generator, change nothing for the cells that follow."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(fresh.seed)
+        np.random.seed(fresh.seed % 2**32)
+        random.seed(fresh.seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)
+            random.setstate(python_state)
