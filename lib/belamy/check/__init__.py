@@ -61,16 +61,16 @@ class Fresh:
         self.rng = torch.Generator().manual_seed(self.seed)
 
     def normal(self, *shape: int, scale: float = 1.0, dtype: torch.dtype = torch.float32) -> Tensor:
-        return (scale * torch.randn(*shape, generator=self.rng, dtype=torch.float64)).to(dtype)
+        return (scale * torch.randn(shape, generator=self.rng, dtype=torch.float64)).to(dtype)
 
     def uniform(
         self, *shape: int, low: float = 0.0, high: float = 1.0, dtype: torch.dtype = torch.float32
     ) -> Tensor:
-        draws = torch.rand(*shape, generator=self.rng, dtype=torch.float64)
+        draws = torch.rand(shape, generator=self.rng, dtype=torch.float64)
         return (low + (high - low) * draws).to(dtype)
 
     def bits(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        return (torch.rand(*shape, generator=self.rng) < 0.5).to(dtype)
+        return (torch.rand(shape, generator=self.rng) < 0.5).to(dtype)
 
     def integer(self, low: int, high: int) -> int:
         """One of low, …, high."""
@@ -237,11 +237,11 @@ class Check:
         self.check_form(one, right, [one], [draw])
         if not all(torch.isfinite(numbers(a)).all() for a in leaves(one)):
             raise Wrong(
-                "With large arguments your result overflows to inf or nan where the right one is finite: "
+                "With extreme arguments your result overflows to inf or nan where the right one is finite: "
                 "the formula needs a form that is stable in floating point."
             )
         if not self.alike(one, right):
-            raise Wrong("With large arguments your result is inexact: the formula needs a form that is stable.")
+            raise Wrong("With extreme arguments your result is not exact: the formula needs a form that is stable.")
 
     def alike(self, one: object, right: object) -> bool:
         """Values agree within the tolerance, leaf by leaf; False where shapes or leaves differ."""
@@ -275,7 +275,9 @@ class Check:
 
     def near_mistake(self, yours: list, draws: list[tuple]) -> str | None:
         """A named mistake and, besides, a factor or a sign."""
-        for sentence, values, _ in self.mistaken(draws, None):
+        for sentence, values, right in self.mistaken(draws, None):
+            if self.arithmetic(values, right, draws):
+                continue  # the mistake is itself no more than a factor
             if besides := self.arithmetic(yours, values, draws, "what this mistake alone gives"):
                 return f"Two things at once. {sentence} Besides: {besides}"
         return None
@@ -420,7 +422,12 @@ def example(yours: list, right: list, check: Check) -> str:
             apart = ~torch.isclose(a, b, rtol=check.rtol, atol=check.atol)
             first = int(apart.nonzero()[0]) if apart.any() else 0
             share = f" {int(apart.sum())} of {len(a)} numbers differ." if 0 < int(apart.sum()) < len(a) else ""
-            return f"In one draw yours is {plain(a[first].item())} where {plain(b[first].item())} is right.{share}"
+            values = f"{plain(a[first].item())} where {plain(b[first].item())} is right"
+            ratio = constant(a / b, check.rtol * 10) if not share else None
+            telling = len(a) > 1 or ratio and min(abs(whole - round(whole)) for whole in (ratio, 1 / ratio)) < 1e-3
+            if ratio and telling and abs(abs(ratio) - 1) > 1e-3:
+                return f"In one draw yours is {plain(ratio)} times the right value: {values}."
+            return f"In one draw yours is {values}.{share}"
     return ""
 
 
