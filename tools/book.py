@@ -54,16 +54,24 @@ class Book:
         return walk(yaml.safe_load((self.root / "_toc.yml").read_text(encoding="utf-8")))
 
     @cached_property
-    def chapters(self) -> list[Path]:
-        """The notebooks among the entries."""
+    def notebooks(self) -> list[Path]:
+        """The notebooks among the entries: chapters and their pages of exercises."""
         notebooks = [self.root / f"{entry}.ipynb" for entry in self.entries]
         return [path for path in notebooks if path.exists()]
+
+    @property
+    def chapters(self) -> list[Path]:
+        return [path for path in self.notebooks if path.parent.name != "exercises"]
+
+    @property
+    def exercises(self) -> list[Path]:
+        return [path for path in self.notebooks if path.parent.name == "exercises"]
 
     @cached_property
     def surroundings(self) -> dict[str, str]:
         """Digests of what every chapter depends on."""
         return {
-            "lib": tree_digest(self.root / "lib" / "belamy", content=code_in),
+            "lib": tree_digest(self.root / "lib" / "belamy", {"check"}, code_in),
             "lock": digest("\n".join(pinned_versions(self.root))),
             "profile": self.profile,
         }
@@ -78,18 +86,22 @@ class Book:
         """What an execution of `notebook` depends on, part by part."""
         code = code_of(notebook)
         others = {name for name in self.runs if name not in code}
+        checks = {}
+        if "from belamy.check import" in code:  # an exercise's; no chapter depends on them
+            checks["checks"] = tree_digest(self.root / "lib" / "belamy" / "check", content=code_in)
         return {
             "code": digest(code),
             "lib": self.surroundings["lib"],
             "data": tree_digest(self.root / "data", others),
             "runs": tree_digest(self.root / "chapters" / "runs", others, code_in),
             **self.surroundings,
+            **checks,
         }
 
     def cache_file(self, path: Path) -> Path:
-        """Where the executed form of the chapter at `path`, as it stands now, is kept."""
+        """Where the executed form of the notebook at `path`, as it stands now, is kept."""
         key = combined(self.digests(read(path)))
-        return self.root / ".cache" / "chapters" / f"{path.stem}-{key}.ipynb"
+        return self.root / ".cache" / path.parent.name / f"{path.stem}-{key}.ipynb"
 
     def executed(self, path: Path) -> NotebookNode:
         """The chapter's present text with its cached outputs and their stamp."""
@@ -222,8 +234,8 @@ def with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode
 
 
 def refuse_stale(book: Book) -> None:
-    """Raise unless the outputs stored in every chapter are those of its present code."""
-    stale = {path.name: book.staleness(path) for path in book.chapters}
+    """Raise unless the outputs stored in every notebook are those of its present code."""
+    stale = {path.name: book.staleness(path) for path in book.notebooks}
     lines = [f"  {name}: changed: {', '.join(why)}" for name, why in stale.items() if why]
     if lines:
         told = "\n".join(lines)

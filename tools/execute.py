@@ -165,7 +165,8 @@ class Execution:
 
 def bands_file(book: Book, path: Path, setting: str) -> Path:
     """Where the bands of a chapter's last execution under a setting are kept."""
-    return book.root / ".cache" / "portability" / f"{path.stem}-{setting.replace(' ', '-')}.json"
+    name = path.stem if path in book.chapters else f"exercises-{path.stem}"
+    return book.root / ".cache" / "portability" / f"{name}-{setting.replace(' ', '-')}.json"
 
 
 def execute(book: Book, force: bool = False, paths: list[Path] | None = None) -> list[ChapterError]:
@@ -180,7 +181,7 @@ def execute(book: Book, force: bool = False, paths: list[Path] | None = None) ->
     Raises:
         KeyboardInterrupt: finished chapters are cached.
     """
-    paths = book.chapters if paths is None else paths
+    paths = book.notebooks if paths is None else paths
     todo = [path for path in paths if force or not book.cache_file(path).exists()]
     print(f"Chapters: {len(paths)}, to execute: {len(todo)}", flush=True)
     executions = [Execution(book, path) for path in todo]
@@ -216,7 +217,7 @@ def write_outputs(book: Book, force: bool = False) -> None:
     errors = execute(book, force)
     lost = {error.path for error in errors}
     told = [str(error) for error in errors]
-    for path in book.chapters:
+    for path in book.notebooks:
         if path in lost:
             continue
         executed = book.executed(path)

@@ -65,16 +65,17 @@ def test(chapter: str | None = None) -> None:
         os.environ["BELAMY_CHAPTER"] = notebook.stem
         print(f"Test 1/3: the house's rules for {notebook}", flush=True)
         run(*pytest, "tests/test_house.py", "-k", f"[{notebook.stem}]")
-        print("Test 2/3: its code, executed once", flush=True)
-        run(*pytest, notebook, *nbval)
+        print("Test 2/3: its code and its exercises, executed once", flush=True)
+        own = [path for path in (notebook, Path("exercises") / notebook.name) if (ROOT / path).exists()]
+        run(*pytest, *own, *nbval)
         print("Test 3/3: its page, from the outputs just confirmed, in headless Chromium", flush=True)
         run(*pytest, "tests/test_site.py", "-n", "2")
         return
     print("Test 1/3: the library and the house", flush=True)
     run(*pytest, "tests", "--ignore", "tests/test_site.py", *PARALLEL)
-    print("Test 2/3: the chapters, each executed once", flush=True)
-    chapters = sorted(path.relative_to(ROOT) for path in (ROOT / "chapters").glob("*.ipynb"))
-    run(*pytest, *chapters, *nbval, *PARALLEL)
+    print("Test 2/3: the chapters and their exercises, each executed once", flush=True)
+    notebooks = [path for folder in ("chapters", "exercises") for path in sorted((ROOT / folder).glob("*.ipynb"))]
+    run(*pytest, *(path.relative_to(ROOT) for path in notebooks), *nbval, *PARALLEL)
     print("Test 3/3: the site, from the outputs just confirmed, in headless Chromium", flush=True)
     run(*pytest, "tests/test_site.py", "-n", "2")
 

@@ -66,7 +66,7 @@ def with_setup_cell(notebook: NotebookNode, source: str) -> NotebookNode:
 def main() -> None:
     book = Book()
     source = setup_source(book.root)
-    for path in book.chapters:
+    for path in book.notebooks:
         before = read(path)
         after = with_setup_cell(read(path), source)
         if after != before:

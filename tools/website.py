@@ -20,6 +20,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from tools import exercises
 from tools.book import Book, BookError, code_cells, digest, read, refuse_stale, tree_digest
 from tools.execute import STAMPED_VERSIONS, ChapterError, execute, run_or_exit, tell
 from tools.ledger import fill as fill_ledger
@@ -88,10 +89,15 @@ def assemble(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> No
         target = source / path.relative_to(book.root)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    fill_ledger(book, chapters, source)
-    fill_preface(book, chapters, source)
+    proper = {path: notebook for path, notebook in chapters.items() if path in book.chapters}
+    fill_ledger(book, proper, source)
+    fill_preface(book, proper, source)
     for path, notebook in chapters.items():
-        nbformat.write(with_stamp(notebook), source / path.relative_to(book.root))
+        if path in book.exercises:
+            exercises.dress(notebook, book.root)
+        target = source / path.relative_to(book.root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(with_stamp(notebook), target)
     (source / "_static").mkdir(exist_ok=True)
     for path in (book.root / "chapters" / "assets").glob("*.[cj]s*"):  # every page loads them
         shutil.copyfile(path, source / "_static" / path.name)
@@ -197,9 +203,9 @@ def build_executed(book: Book, only: str | None = None) -> Path:
     Raises:
         BookError: the site is built, but some chapters differ from what the book says of them.
     """
-    own = [find_chapter(book, only)] if only else book.chapters
+    own = [find_chapter(book, only)] if only else book.notebooks
     errors = {error.path: error for error in execute(book, paths=own)}
-    chapters, stale = stored(book, [path for path in book.chapters if path not in own])
+    chapters, stale = stored(book, [path for path in book.notebooks if path not in own])
     told: list[str] = []
     for path in own:
         if path in errors:
@@ -210,7 +216,7 @@ def build_executed(book: Book, only: str | None = None) -> Path:
         if failed := chapters[path].metadata["belamy"].get("failed"):
             chapters[path] = with_failed_bands(chapters[path], read(path), failed)
             told.append("\n".join([f"{path.name}: the book's own checks failed here", *tell(failed)]))
-    chapters = {path: chapters[path] for path in book.chapters}
+    chapters = {path: chapters[path] for path in book.notebooks}
     page = build(book, chapters, book.root / "_build", strict=not (told or stale))
     page = page.parent / page_of(book, own[0]) if only else page
     if told:
@@ -221,9 +227,11 @@ def build_executed(book: Book, only: str | None = None) -> Path:
 
 
 def find_chapter(book: Book, name: str) -> Path:
-    """The chapter called so, with or without its folder and suffix."""
-    for path in book.chapters:
-        if path.stem == Path(name).name.removesuffix(".ipynb"):
+    """The chapter called so, with or without its folder and suffix; a page of exercises with its folder."""
+    wanted = name.removesuffix(".ipynb")
+    for path in book.notebooks:
+        names = {path.relative_to(book.root).with_suffix("").as_posix()}
+        if wanted in names | ({path.stem} if path in book.chapters else set()):
             return path
     raise BookError(f"No chapter {name!r}. There are: {', '.join(path.stem for path in book.chapters)}")
 
@@ -311,7 +319,7 @@ def build_stored(book: Book, only: str | None = None) -> Path:
         refuse_stale(book)
     elif book.staleness(own := find_chapter(book, only)):
         raise BookError(f"Stored outputs of {own.name} are stale: changed: {', '.join(book.staleness(own))}")
-    chapters, stale = stored(book, book.chapters)
+    chapters, stale = stored(book, book.notebooks)
     page = build(book, chapters, preview(book), strict=not stale)
     return page.parent / page_of(book, own) if only else page
 
