@@ -218,7 +218,7 @@ def test_a_page_shows_levels_points_drawn_numbers_and_folded_solutions(tmp_path)
     (sheets / "tiny.py").write_text(draw, encoding="utf-8")
     notebook = small_page()
     exercises.dress(notebook, tmp_path)
-    title, statement, starter, start, solution, code, end = [cell.source for cell in notebook.cells]
+    title, statement, start, solution, code, end = [cell.source for cell in notebook.cells]
     assert title.endswith("*1 exercise, 1 point, about 1 hour.*")
     assert "★★☆" in statement and "Level 2, the core" in statement and "1 point · about 60 minutes" in statement
     a = exercises.drawn(tmp_path, "tiny", "sum")["a"]

@@ -18,6 +18,9 @@ from tools.book import Book, code_cells, read
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 BOOK = Book(ROOT)
 CHAPTERS = pytest.mark.parametrize("path", BOOK.chapters, ids=lambda path: path.stem)
+NOTEBOOKS = pytest.mark.parametrize(  # chapters, and pages of exercises
+    "path", BOOK.notebooks, ids=[p.stem if p in BOOK.chapters else f"exercises-{p.stem}" for p in BOOK.notebooks]
+)
 LINE = 88  # columns of code that the page shows without scrolling
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(?:work|tmp|root|home|Users)/[\w.]")
 # In ipywidgets 8 but not in 7.7.1, the version in Colab.
@@ -166,7 +169,7 @@ def test_the_setup_cell_installs_only_where_a_repository_is_named(tmp_path):
     ast.parse(source)
 
 
-@CHAPTERS
+@NOTEBOOKS
 def test_outputs_are_stored_and_fresh(path):
     assert BOOK.staleness(path) == []
     assert all(cell.execution_count for cell in code_cells(read(path)))
@@ -194,7 +197,7 @@ def test_a_chapter_begins_with_its_setup_and_parameters(path):
     assert not any({"setup", "parameters"} & set(cell.metadata.get("tags", [])) for cell in rest)
 
 
-@CHAPTERS
+@NOTEBOOKS
 def test_code_cells_are_short_and_portable(path):
     for cell in code_cells(read(path)):
         assert len(cell.source.splitlines()) <= 40, cell.source
@@ -209,7 +212,7 @@ def wide_lines(path) -> list[str]:
     return [line for line in lines if len(line) > LINE]
 
 
-@CHAPTERS
+@NOTEBOOKS
 def test_code_lines_fit_the_page(path):
     found = wide_lines(path)
     assert found == [], f"{path.stem}: {len(found)} lines of code are longer than {LINE} columns"
@@ -225,13 +228,13 @@ def test_a_chapter_opens_with_its_hero(path):
     assert notebook.cells[1] is not None and "hero" in notebook.cells[1].metadata.tags
 
 
-@CHAPTERS
+@NOTEBOOKS
 def test_a_reference_to_an_exercise_says_so_once(path):
     text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
     assert re.findall(r"(?i)\b(?:exercise|figure|fig\.)\s\{(?:ref|numref)\}`[^<`]*`", text) == []
 
 
-@CHAPTERS
+@NOTEBOOKS
 def test_figures_have_caption_name_and_alt(path):
     names = []
     for cell in code_cells(read(path)):
@@ -252,7 +255,7 @@ def is_picture(output) -> bool:
     )
 
 
-@CHAPTERS
+@NOTEBOOKS
 def test_no_output_is_a_warning_or_a_widget_without_a_picture(path):
     for cell in code_cells(read(path)):
         for output in cell.outputs:
@@ -283,7 +286,7 @@ def test_the_widget_lint_sees_widgets_that_colab_lacks():
     assert unfit("import ipywidgets as widgets\nwidgets.IntSlider()") == set()
 
 
-@CHAPTERS
+@NOTEBOOKS
 def test_chapters_use_only_widgets_that_colab_has(path):
     assert unfit("\n".join(cell.source for cell in code_cells(read(path)))) == set()
 

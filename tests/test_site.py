@@ -29,6 +29,7 @@ ONLY = os.environ.get("BELAMY_CHAPTER")  # `make test CHAPTER=name`
 ENTRIES = [f"{entry}.html" for entry in BOOK.entries if ONLY in (None, "", Path(entry).name)]
 CHAPTERS = [f"{path.relative_to(ROOT).with_suffix('').as_posix()}.html" for path in BOOK.chapters]
 CHAPTERS = [name for name in CHAPTERS if name in ENTRIES]
+EXERCISES = [name for name in ENTRIES if name.startswith("exercises/")]
 PAGES = ENTRIES if ONLY else [*ENTRIES, "search.html", "genindex.html", "py-modindex.html"]
 SETTINGS = list(itertools.product(("light", "dark"), (1280, 390)))  # scheme, width
 KINDS = {  # every kind of element that a page may have
@@ -187,7 +188,7 @@ def test_pictures_say_what_is_to_be_seen(html, name):
         assert figure is not None and figure.find("figcaption").get_text(strip=True), image["src"]
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", CHAPTERS + EXERCISES)
 def test_chapters_say_their_time_and_what_they_ran_with(html, name):
     first, *_, last = soup_of(html, name).find("article").select(".belamy-stamp")
     assert "Measured time" in first.get_text()
@@ -233,6 +234,20 @@ def test_figures_equations_and_exercises_are_numbered_by_chapter(html, name):
         shown = [" ".join(number.get_text().rstrip("#").split()) for number in article.select(selector)]
         assert shown == [kind.format(f"{chapter}.{k}") for k in range(1, len(shown) + 1)]
     assert article.select("figcaption .caption-number")
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_exercises_have_their_chapter_s_number_a_task_line_and_a_closed_solution(html, name):
+    article = soup_of(html, name).article
+    chapter = chapter_number(html, name).partition(".")[0]
+    shown = article.select(".exercise > .admonition-title > .caption-number")
+    numbers = [" ".join(number.get_text().split()) for number in shown]
+    assert len(numbers) >= 8 and numbers == [f"Exercise {chapter}.{k}" for k in range(1, len(numbers) + 1)]
+    for exercise in article.select("div.exercise"):
+        assert "points" in exercise.select_one(".belamy-task").get_text() or "1 point " in exercise.get_text()
+    solutions = article.select("div.solution")
+    assert len(solutions) == len(numbers) and all("dropdown" in solution["class"] for solution in solutions)
+    assert "{{" not in article.get_text()
 
 
 @pytest.mark.parametrize("name", ENTRIES)

@@ -84,6 +84,9 @@ def dress(notebook: NotebookNode, root: Path = ROOT) -> None:
             if cell.cell_type == "markdown":
                 cell.source = filled(cell.source, values)
         cells[0].source = with_task_line(cells[0].source, described(cells))
+        for cell in cells:
+            if role(cell) == "starter" and cell.cell_type == "markdown":
+                notebook.cells.remove(cell)  # nobody writes on a page
         fold_solution(notebook, [cell for cell in cells if role(cell) == "solution"], f"ex-{page}-{name}")
 
 

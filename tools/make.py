@@ -64,7 +64,7 @@ def test(chapter: str | None = None) -> None:
         notebook = notebook_of(chapter)
         os.environ["BELAMY_CHAPTER"] = notebook.stem
         print(f"Test 1/3: the house's rules for {notebook}", flush=True)
-        run(*pytest, "tests/test_house.py", "-k", f"[{notebook.stem}]")
+        run(*pytest, "tests/test_house.py", "-k", f"[{notebook.stem}] or [exercises-{notebook.stem}]")
         print("Test 2/3: its code and its exercises, executed once", flush=True)
         own = [path for path in (notebook, Path("exercises") / notebook.name) if (ROOT / path).exists()]
         run(*pytest, *own, *nbval)

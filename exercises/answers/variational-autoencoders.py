@@ -393,7 +393,7 @@ ANSWERS = {
             "greys as bits": (greys_as_bits, "normaliser is missing"),
             "the normaliser turned": (normaliser_turned, "wrong sign"),
             "0 / 0": (continuous_unstable, "extreme"),
-            "mean over pixels": (lambda x, logits: continuous_by_sinh(x, logits) / x[0].numel(), "mean over the pixels"),
+            "mean over pixels": (lambda x, logits: continuous_by_sinh(x, logits) / x[0].numel(), "over the pixels"),
         },
     },
 }

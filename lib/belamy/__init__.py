@@ -2,7 +2,7 @@
 
 Rooms, from the ground up, each importing only rooms before it: ``errors``, ``randomness``,
 ``data``, ``runs``, ``claims``, ``nets``, ``divergences``, ``losses``, ``likelihood``, ``metrics``,
-``features``, ``game``, ``ensemble``, ``ava``, ``plots``, ``widgets``, ``sweep``, ``profiles``.
+``features``, ``game``, ``ensemble``, ``ava``, ``plots``, ``widgets``, ``sweep``, ``profiles``, ``check``.
 """
 
 from belamy.profiles import Setup, setup

@@ -228,9 +228,8 @@ class Check:
             sizes = f"{what} the shape {tuple(one.shape)} where {tuple(right.shape)} is meant: {self.returns}."
             raise Wrong(f"{reason} {sizes}" if reason else sizes)
         if one.dtype != right.dtype:
-            raise Wrong(
-                f"{what} {name_of(one.dtype)} where {name_of(right.dtype)} is meant: it keeps the dtype of its arguments."
-            )
+            dtypes = f"{name_of(one.dtype)} where {name_of(right.dtype)}"
+            raise Wrong(f"{what} {dtypes} is meant: it keeps the dtype of its arguments.")
 
     def check_extremes(self, call: Callable, draw: tuple) -> None:
         right, one = self.reference(*copied(draw)), call(*copied(draw))
@@ -423,7 +422,8 @@ def example(yours: list, right: list, check: Check) -> str:
             share = f" {int(apart.sum())} of {len(a)} numbers differ." if 0 < int(apart.sum()) < len(a) else ""
             values = f"{plain(a[first].item())} where {plain(b[first].item())} is right"
             ratio = constant(a / b, check.rtol * 10) if not share else None
-            telling = len(a) > 1 or ratio and min(abs(whole - round(whole)) for whole in (ratio, 1 / ratio)) < 1e-3
+            whole = ratio and min(abs(n - round(n)) for n in (ratio, 1 / ratio)) < 1e-3
+            telling = len(a) > 1 or whole
             if ratio and telling and abs(abs(ratio) - 1) > 1e-3:
                 return f"In one draw yours is {plain(ratio)} times the right value: {values}."
             return f"In one draw yours is {values}.{share}"
@@ -431,7 +431,10 @@ def example(yours: list, right: list, check: Check) -> str:
 
 
 def factor(ratios: list[float], draws: list[tuple], than: str, single: bool) -> str | None:
-    """A sentence about constant ratios, one a draw; None where they are 1, or say nothing: each of a `single` number."""
+    """A sentence about constant ratios, one a draw; None where they are 1, or say nothing.
+
+    They say nothing if they differ and each is that of a `single` number.
+    """
     first, steady = ratios[0], constant(torch.tensor(ratios), 1e-3) is not None
     if all(abs(ratio - 1) < 1e-3 for ratio in ratios):
         return None

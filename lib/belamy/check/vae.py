@@ -29,35 +29,42 @@ kl = Check(
     draw=encoded,
     returns="a tensor (batch,), one number of nats an example",
     mistakes={
-        "The sign is turned: this is minus the divergence, as it stands in many papers' ELBO.": lambda mean,
-        log_variance: -by_unit(mean, log_variance).sum(1),
+        "The sign is turned: this is minus the divergence, as it stands in many papers' ELBO.": (
+            lambda mean, log_variance: -by_unit(mean, log_variance).sum(1)
+        ),
         "You took the mean over the latent dimensions where the sum is meant: the charges of independent "
-        "dimensions add up.": lambda mean, log_variance: by_unit(mean, log_variance).mean(1),
-        "You summed over the batch where one number an example is meant.": lambda mean, log_variance: by_unit(
-            mean, log_variance
-        ).sum(),
-        "You took the mean over the batch where one number an example is meant.": lambda mean,
-        log_variance: by_unit(mean, log_variance).sum(1).mean(),
-        "You summed over the wrong axis: over the examples where the latent dimensions are meant.": lambda mean,
-        log_variance: by_unit(mean, log_variance).sum(0),
-        "You used the standard deviation where the variance σ² is meant: exp(½ log σ²) is σ.": lambda mean,
-        log_variance: 0.5 * (mean.square() + (log_variance / 2).exp() - 1 - log_variance).sum(1),
-        "You took the log-variance for the logarithm of σ: log σ² = 2 log σ.": lambda mean, log_variance: by_unit(
-            mean, 2 * log_variance
-        ).sum(1),
-        "You took the log-variance for the variance itself: its exponential is missing.": lambda mean, log_variance: (
-            0.5 * (mean.square() + log_variance - 1 - log_variance).sum(1)
+        "dimensions add up.": (
+            lambda mean, log_variance: by_unit(mean, log_variance).mean(1)
         ),
-        "The mean must enter squared.": lambda mean, log_variance: (
-            0.5 * (mean + log_variance.exp() - 1 - log_variance).sum(1)
+        "You summed over the batch where one number an example is meant.": (
+            lambda mean, log_variance: by_unit(mean, log_variance).sum()
         ),
-        "The −1 of every dimension is missing: at the prior itself the divergence must be 0.": lambda mean,
-        log_variance: 0.5 * (mean.square() + log_variance.exp() - log_variance).sum(1),
-        "You subtracted 1 once where it belongs to every latent dimension.": lambda mean, log_variance: (
-            0.5 * ((mean.square() + log_variance.exp() - log_variance).sum(1) - 1)
+        "You took the mean over the batch where one number an example is meant.": (
+            lambda mean, log_variance: by_unit(mean, log_variance).sum(1).mean()
         ),
-        "The term log σ² has the wrong sign.": lambda mean, log_variance: (
-            0.5 * (mean.square() + log_variance.exp() - 1 + log_variance).sum(1)
+        "You summed over the wrong axis: over the examples where the latent dimensions are meant.": (
+            lambda mean, log_variance: by_unit(mean, log_variance).sum(0)
+        ),
+        "You used the standard deviation where the variance σ² is meant: exp(½ log σ²) is σ.": (
+            lambda mean, log_variance: 0.5 * (mean.square() + (log_variance / 2).exp() - 1 - log_variance).sum(1)
+        ),
+        "You took the log-variance for the logarithm of σ: log σ² = 2 log σ.": (
+            lambda mean, log_variance: by_unit(mean, 2 * log_variance).sum(1)
+        ),
+        "You took the log-variance for the variance itself: its exponential is missing.": (
+            lambda mean, log_variance: 0.5 * (mean.square() + log_variance - 1 - log_variance).sum(1)
+        ),
+        "The mean must enter squared.": (
+            lambda mean, log_variance: 0.5 * (mean + log_variance.exp() - 1 - log_variance).sum(1)
+        ),
+        "The −1 of every dimension is missing: at the prior itself the divergence must be 0.": (
+            lambda mean, log_variance: 0.5 * (mean.square() + log_variance.exp() - log_variance).sum(1)
+        ),
+        "You subtracted 1 once where it belongs to every latent dimension.": (
+            lambda mean, log_variance: 0.5 * ((mean.square() + log_variance.exp() - log_variance).sum(1) - 1)
+        ),
+        "The term log σ² has the wrong sign.": (
+            lambda mean, log_variance: 0.5 * (mean.square() + log_variance.exp() - 1 + log_variance).sum(1)
         ),
     },
     gradients=("mean", "log_variance"),
@@ -89,25 +96,37 @@ kl_between = Check(
     draw=two_gaussians,
     returns="a tensor (batch,), one number of nats an example",
     mistakes={
-        "The two Gaussians are exchanged: the divergence is not symmetric.": lambda mean_1, log_variance_1, mean_2,
-        log_variance_2: between(mean_2, log_variance_2, mean_1, log_variance_1).sum(1),
-        "You divided the shift of the means by the first variance where the second is meant.": lambda mean_1,
-        log_variance_1, mean_2, log_variance_2: (
-            between(mean_1, log_variance_1, mean_1, log_variance_2)
-            + 0.5 * (mean_1 - mean_2).square() * (-log_variance_1).exp()
-        ).sum(1),
-        "You did not divide the shift of the means by the second variance.": lambda mean_1, log_variance_1, mean_2,
-        log_variance_2: (
-            between(mean_1, log_variance_1, mean_1, log_variance_2) + 0.5 * (mean_1 - mean_2).square()
-        ).sum(1),
-        "The sign of the two log-variances is turned: the first is subtracted, the second added.": lambda mean_1,
-        log_variance_1, mean_2, log_variance_2: (
-            between(mean_1, log_variance_1, mean_2, log_variance_2) + log_variance_1 - log_variance_2
-        ).sum(1),
-        "You took the log-variance for the logarithm of σ: log σ² = 2 log σ.": lambda mean_1, log_variance_1, mean_2,
-        log_variance_2: between(mean_1, 2 * log_variance_1, mean_2, 2 * log_variance_2).sum(1),
-        "You took the mean over the latent dimensions where the sum is meant.": lambda mean_1, log_variance_1,
-        mean_2, log_variance_2: between(mean_1, log_variance_1, mean_2, log_variance_2).mean(1),
+        "The two Gaussians are exchanged: the divergence is not symmetric.": (
+            lambda mean_1, log_variance_1, mean_2, log_variance_2: (
+                between(mean_2, log_variance_2, mean_1, log_variance_1).sum(1)
+            )
+        ),
+        "You divided the shift of the means by the first variance where the second is meant.": (
+            lambda mean_1, log_variance_1, mean_2, log_variance_2: (
+                between(mean_1, log_variance_1, mean_1, log_variance_2)
+                + 0.5 * (mean_1 - mean_2).square() * (-log_variance_1).exp()
+            ).sum(1)
+        ),
+        "You did not divide the shift of the means by the second variance.": (
+            lambda mean_1, log_variance_1, mean_2, log_variance_2: (
+                (between(mean_1, log_variance_1, mean_1, log_variance_2) + 0.5 * (mean_1 - mean_2).square()).sum(1)
+            )
+        ),
+        "The sign of the two log-variances is turned: the first is subtracted, the second added.": (
+            lambda mean_1, log_variance_1, mean_2, log_variance_2: (
+                (between(mean_1, log_variance_1, mean_2, log_variance_2) + log_variance_1 - log_variance_2).sum(1)
+            )
+        ),
+        "You took the log-variance for the logarithm of σ: log σ² = 2 log σ.": (
+            lambda mean_1, log_variance_1, mean_2, log_variance_2: (
+                between(mean_1, 2 * log_variance_1, mean_2, 2 * log_variance_2).sum(1)
+            )
+        ),
+        "You took the mean over the latent dimensions where the sum is meant.": (
+            lambda mean_1, log_variance_1, mean_2, log_variance_2: (
+                between(mean_1, log_variance_1, mean_2, log_variance_2).mean(1)
+            )
+        ),
     },
     gradients=("mean_1", "log_variance_1", "mean_2", "log_variance_2"),
     laws={"zero from a Gaussian to itself": zero_at_itself},
@@ -165,7 +184,10 @@ sample = Check(
     draw=encoded,
     returns="a tensor (batch, latents), one sample an example",
     random=True,
-    laws={"ε standard normal, one a coordinate": noise_is_standard, "gradients reach μ and log σ²": gradient_arrives},
+    laws={
+        "ε standard normal, one a coordinate": noise_is_standard,
+        "gradients reach μ and log σ²": gradient_arrives,
+    },
 )
 
 
@@ -196,41 +218,56 @@ negative_elbo = Check(
     extremes=far_logits,
     returns="a tensor without axes, the mean over the batch of minus the ELBO, in nats",
     mistakes={
-        "You summed over the batch where the mean is meant.": lambda x, logits, mean, log_variance: (
-            cross_entropy(x, logits) + price(mean, log_variance)
-        ).sum(),
-        "One number an example is left: take the mean over the batch.": lambda x, logits, mean, log_variance: (
-            cross_entropy(x, logits) + price(mean, log_variance)
+        "You summed over the batch where the mean is meant.": (
+            lambda x, logits, mean, log_variance: (cross_entropy(x, logits) + price(mean, log_variance)).sum()
         ),
-        "The sign is turned: this is the ELBO, and a loss is minus it.": lambda x, logits, mean, log_variance: (
-            -(cross_entropy(x, logits) + price(mean, log_variance)).mean()
+        "One number an example is left: take the mean over the batch.": (
+            lambda x, logits, mean, log_variance: cross_entropy(x, logits) + price(mean, log_variance)
         ),
-        "The KL has the wrong sign: minus the ELBO is minus the reconstruction *plus* the KL.": lambda x, logits, mean,
-        log_variance: (cross_entropy(x, logits) - price(mean, log_variance)).mean(),
-        "You took the mean over the pixels where the sum is meant: log p(x|z) is a sum over pixels, and so the KL "
-        "weighs as many times too much as there are pixels.": lambda x, logits, mean, log_variance: (
-            cross_entropy(x, logits, "mean") + price(mean, log_variance)
-        ).mean(),
-        "You took the mean over the latent dimensions where the sum is meant.": lambda x, logits, mean, log_variance: (
-            cross_entropy(x, logits) + by_unit(mean, log_variance).mean(1)
-        ).mean(),
-        "You summed the KL over the batch, but took the mean of the reconstruction.": lambda x, logits, mean,
-        log_variance: cross_entropy(x, logits).mean() + price(mean, log_variance).sum(),
-        "You summed the reconstruction over the batch, but took the mean of the KL.": lambda x, logits, mean,
-        log_variance: cross_entropy(x, logits).sum() + price(mean, log_variance).mean(),
-        "You applied a sigmoid to the logits and then a loss that applies it again.": lambda x, logits, mean,
-        log_variance: (cross_entropy(x, logits.sigmoid()) + price(mean, log_variance)).mean(),
-        "The KL is missing: this is an autoencoder's loss.": lambda x, logits, mean, log_variance: (
-            cross_entropy(x, logits).mean() + 0 * price(mean, log_variance).mean()
+        "The sign is turned: this is the ELBO, and a loss is minus it.": (
+            lambda x, logits, mean, log_variance: -(cross_entropy(x, logits) + price(mean, log_variance)).mean()
         ),
-        "The factor ½ of the KL is missing.": lambda x, logits, mean, log_variance: (
-            cross_entropy(x, logits) + 2 * price(mean, log_variance)
-        ).mean(),
-        "The squared error is a Gaussian's likelihood; these pixels are Bernoulli.": lambda x, logits, mean,
-        log_variance: ((x - logits.sigmoid()).square().flatten(1).sum(1) + price(mean, log_variance)).mean(),
-        "In the KL you took the log-variance for the logarithm of σ.": lambda x, logits, mean, log_variance: (
-            cross_entropy(x, logits) + price(mean, 2 * log_variance)
-        ).mean(),
+        "The KL has the wrong sign: minus the ELBO is minus the reconstruction *plus* the KL.": (
+            lambda x, logits, mean, log_variance: (cross_entropy(x, logits) - price(mean, log_variance)).mean()
+        ),
+        "You took the mean over the pixels where the sum is meant: log p(x|z) is a sum over pixels, and so "
+        "the KL weighs as many times too much as there are pixels.": (
+            lambda x, logits, mean, log_variance: (
+                (cross_entropy(x, logits, "mean") + price(mean, log_variance)).mean()
+            )
+        ),
+        "You took the mean over the latent dimensions where the sum is meant.": (
+            lambda x, logits, mean, log_variance: (
+                (cross_entropy(x, logits) + by_unit(mean, log_variance).mean(1)).mean()
+            )
+        ),
+        "You summed the KL over the batch, but took the mean of the reconstruction.": (
+            lambda x, logits, mean, log_variance: cross_entropy(x, logits).mean() + price(mean, log_variance).sum()
+        ),
+        "You summed the reconstruction over the batch, but took the mean of the KL.": (
+            lambda x, logits, mean, log_variance: cross_entropy(x, logits).sum() + price(mean, log_variance).mean()
+        ),
+        "You applied a sigmoid to the logits and then a loss that applies it again.": (
+            lambda x, logits, mean, log_variance: (
+                (cross_entropy(x, logits.sigmoid()) + price(mean, log_variance)).mean()
+            )
+        ),
+        "The KL is missing: this is an autoencoder's loss.": (
+            lambda x, logits, mean, log_variance: (
+                cross_entropy(x, logits).mean() + 0 * price(mean, log_variance).mean()
+            )
+        ),
+        "The factor ½ of the KL is missing.": (
+            lambda x, logits, mean, log_variance: (cross_entropy(x, logits) + 2 * price(mean, log_variance)).mean()
+        ),
+        "The squared error is a Gaussian's likelihood; these pixels are Bernoulli.": (
+            lambda x, logits, mean, log_variance: (
+                ((x - logits.sigmoid()).square().flatten(1).sum(1) + price(mean, log_variance)).mean()
+            )
+        ),
+        "In the KL you took the log-variance for the logarithm of σ.": (
+            lambda x, logits, mean, log_variance: (cross_entropy(x, logits) + price(mean, 2 * log_variance)).mean()
+        ),
     },
     gradients=("logits", "mean", "log_variance"),
 )
@@ -262,33 +299,36 @@ bound = Check(
     extremes=far_weights,
     returns="a tensor (batch,), one number of nats an example",
     mistakes={
-        "You took the mean of the logarithms, which is the ELBO, where the logarithm of the mean is meant.": lambda log_joint,
-        log_q: (log_joint - log_q).mean(0),
-        "You took the logarithm of the sum: the mean of K weights needs − log K.": lambda log_joint, log_q: (
-            log_joint - log_q
-        ).logsumexp(0),
-        "The sign of log K is turned.": lambda log_joint, log_q: (
-            (log_joint - log_q).logsumexp(0) + math.log(len(log_q))
+        "You took the mean of the logarithms, which is the ELBO, where the logarithm of the mean is meant.": (
+            lambda log_joint, log_q: (log_joint - log_q).mean(0)
         ),
-        "You divided by K outside the logarithm: (1/K) log Σ is not log (1/K) Σ.": lambda log_joint, log_q: (
-            (log_joint - log_q).logsumexp(0) / len(log_q)
+        "You took the logarithm of the sum: the mean of K weights needs − log K.": (
+            lambda log_joint, log_q: (log_joint - log_q).logsumexp(0)
         ),
-        "You averaged over the batch: the K draws lie along the first axis.": lambda log_joint, log_q: log_mean_exp(
-            log_joint - log_q, 1
+        "The sign of log K is turned.": (
+            lambda log_joint, log_q: (log_joint - log_q).logsumexp(0) + math.log(len(log_q))
         ),
-        "You subtracted the logarithm of the batch's size where log K is meant, the number of draws.": lambda log_joint,
-        log_q: (log_joint - log_q).logsumexp(0) - math.log(log_q.shape[1]),
-        "log q is added where it must be subtracted: the weight is p(x, z) divided by q(z|x).": lambda log_joint, log_q: (
-            log_mean_exp(log_joint + log_q)
+        "You divided by K outside the logarithm: (1/K) log Σ is not log (1/K) Σ.": (
+            lambda log_joint, log_q: (log_joint - log_q).logsumexp(0) / len(log_q)
         ),
-        "log q is missing: a draw from q weighs p(x, z) / q(z|x).": lambda log_joint, log_q: (
-            log_mean_exp(log_joint) + 0 * log_q.sum()
+        "You averaged over the batch: the K draws lie along the first axis.": (
+            lambda log_joint, log_q: log_mean_exp(log_joint - log_q, 1)
         ),
-        "You took the largest of the weights where their mean is meant.": lambda log_joint, log_q: (
-            log_joint - log_q
-        ).amax(0),
-        "You averaged numerator and denominator apart: the mean of ratios is not the ratio of means.": lambda log_joint,
-        log_q: log_mean_exp(log_joint) - log_mean_exp(log_q),
+        "You subtracted the logarithm of the batch's size where log K is meant, the number of draws.": (
+            lambda log_joint, log_q: (log_joint - log_q).logsumexp(0) - math.log(log_q.shape[1])
+        ),
+        "log q is added where it must be subtracted: the weight is p(x, z) divided by q(z|x).": (
+            lambda log_joint, log_q: log_mean_exp(log_joint + log_q)
+        ),
+        "log q is missing: a draw from q weighs p(x, z) / q(z|x).": (
+            lambda log_joint, log_q: log_mean_exp(log_joint) + 0 * log_q.sum()
+        ),
+        "You took the largest of the weights where their mean is meant.": (
+            lambda log_joint, log_q: (log_joint - log_q).amax(0)
+        ),
+        "You averaged numerator and denominator apart: the mean of ratios is not the ratio of means.": (
+            lambda log_joint, log_q: log_mean_exp(log_joint) - log_mean_exp(log_q)
+        ),
     },
     gradients=("log_joint", "log_q"),
     laws={"at least the ELBO": at_least_elbo},
@@ -311,30 +351,42 @@ free_bits = Check(
     draw=with_allowance,
     returns="a tensor without axes, the charge of the batch in nats",
     mistakes={
-        "You applied the allowance to every example; it holds for each dimension's mean over the batch.": lambda mean,
-        log_variance, allowance: by_unit(mean, log_variance).clamp(min=allowance).mean(0).sum(),
-        "You took the smaller of the two where the larger is meant: clamp(max=τ) is not max(τ, ·).": lambda mean,
-        log_variance, allowance: by_unit(mean, log_variance).mean(0).clamp(max=allowance).sum(),
-        "You applied one allowance to the sum of all dimensions; every dimension has its own.": lambda mean,
-        log_variance, allowance: by_unit(mean, log_variance).mean(0).sum().clamp(min=allowance),
-        "You subtracted the allowance: max(0, KL − τ) is lower by τ in every dimension.": lambda mean, log_variance,
-        allowance: (by_unit(mean, log_variance).mean(0) - allowance).clamp(min=0).sum(),
-        "You took the largest dimension alone: max(τ, KL) is taken dimension by dimension.": lambda mean, log_variance,
-        allowance: by_unit(mean, log_variance).mean(0).max().clamp(min=allowance),
-        "You took the mean over the latent dimensions where the sum is meant.": lambda mean, log_variance, allowance: (
-            by_unit(mean, log_variance).mean(0).clamp(min=allowance).mean()
+        "You applied the allowance to every example; it holds for each dimension's mean over the batch.": (
+            lambda mean, log_variance, allowance: by_unit(mean, log_variance).clamp(min=allowance).mean(0).sum()
         ),
-        "You summed over the batch where the mean is meant.": lambda mean, log_variance, allowance: (
-            by_unit(mean, log_variance).sum(0).clamp(min=allowance).sum()
+        "You took the smaller of the two where the larger is meant: clamp(max=τ) is not max(τ, ·).": (
+            lambda mean, log_variance, allowance: by_unit(mean, log_variance).mean(0).clamp(max=allowance).sum()
         ),
-        "No allowance is applied: this is the ordinary KL.": lambda mean, log_variance, allowance: (
-            by_unit(mean, log_variance).mean(0).sum()
+        "You applied one allowance to the sum of all dimensions; every dimension has its own.": (
+            lambda mean, log_variance, allowance: by_unit(mean, log_variance).mean(0).sum().clamp(min=allowance)
         ),
-        "The factor ½ of the KL is missing.": lambda mean, log_variance, allowance: (
-            (2 * by_unit(mean, log_variance)).mean(0).clamp(min=allowance).sum()
+        "You subtracted the allowance: max(0, KL − τ) is lower by τ in every dimension.": (
+            lambda mean, log_variance, allowance: (
+                (by_unit(mean, log_variance).mean(0) - allowance).clamp(min=0).sum()
+            )
         ),
-        "Below the allowance a dimension must keep its constant charge τ; you dropped it.": lambda mean, log_variance,
-        allowance: F.threshold(by_unit(mean, log_variance).mean(0), allowance, 0.0).sum(),
+        "You took the largest dimension alone: max(τ, KL) is taken dimension by dimension.": (
+            lambda mean, log_variance, allowance: by_unit(mean, log_variance).mean(0).max().clamp(min=allowance)
+        ),
+        "You took the mean over the latent dimensions where the sum is meant.": (
+            lambda mean, log_variance, allowance: by_unit(mean, log_variance).mean(0).clamp(min=allowance).mean()
+        ),
+        "You summed over the batch where the mean is meant.": (
+            lambda mean, log_variance, allowance: by_unit(mean, log_variance).sum(0).clamp(min=allowance).sum()
+        ),
+        "No allowance is applied: this is the ordinary KL.": (
+            lambda mean, log_variance, allowance: by_unit(mean, log_variance).mean(0).sum()
+        ),
+        "The factor ½ of the KL is missing.": (
+            lambda mean, log_variance, allowance: (
+                (2 * by_unit(mean, log_variance)).mean(0).clamp(min=allowance).sum()
+            )
+        ),
+        "Below the allowance a dimension must keep its constant charge τ; you dropped it.": (
+            lambda mean, log_variance, allowance: (
+                F.threshold(by_unit(mean, log_variance).mean(0), allowance, 0.0).sum()
+            )
+        ),
     },
     gradients=("mean", "log_variance"),
 )
@@ -360,27 +412,32 @@ variance = Check(
     draw=reconstructed,
     returns="a tensor without axes, the variance σ²",
     mistakes={
-        "You returned the standard deviation σ where σ² is meant.": lambda x, x_again: (
-            (x - x_again).square().mean().sqrt()
+        "You returned the standard deviation σ where σ² is meant.": (
+            lambda x, x_again: (x - x_again).square().mean().sqrt()
         ),
-        "You summed over the pixels where the mean is meant: σ² is that of one pixel.": lambda x, x_again: (
-            (x - x_again).square().flatten(1).sum(1).mean()
+        "You summed over the pixels where the mean is meant: σ² is that of one pixel.": (
+            lambda x, x_again: (x - x_again).square().flatten(1).sum(1).mean()
         ),
-        "You summed over the batch where the mean is meant.": lambda x, x_again: (
-            (x - x_again).square().flatten(1).mean(1).sum()
+        "You summed over the batch where the mean is meant.": (
+            lambda x, x_again: (x - x_again).square().flatten(1).mean(1).sum()
         ),
-        "You summed over batch and pixels where the mean is meant.": lambda x, x_again: (x - x_again).square().sum(),
-        "You subtracted the mean of the errors (a variance): a decoder's bias is an error as well.": lambda x, x_again: (
-            (x - x_again).var()
+        "You summed over batch and pixels where the mean is meant.": (
+            lambda x, x_again: (x - x_again).square().sum()
         ),
-        "You took the absolute error where its square is meant: that is a Laplace distribution's scale.": lambda x,
-        x_again: (x - x_again).abs().mean(),
-        "You returned log σ² where σ² is meant.": lambda x, x_again: (x - x_again).square().mean().log(),
-        "One number an example is left: σ is one number for all pixels of all examples.": lambda x, x_again: (
-            (x - x_again).square().flatten(1).mean(1)
+        "You subtracted the mean of the errors (a variance): a decoder's bias is an error as well.": (
+            lambda x, x_again: (x - x_again).var()
         ),
-        "You squared the mean of the errors where the mean of their squares is meant.": lambda x, x_again: (
-            (x - x_again).mean().square()
+        "You took the absolute error where its square is meant: that is a Laplace distribution's scale.": (
+            lambda x, x_again: (x - x_again).abs().mean()
+        ),
+        "You returned log σ² where σ² is meant.": (
+            lambda x, x_again: (x - x_again).square().mean().log()
+        ),
+        "One number an example is left: σ is one number for all pixels of all examples.": (
+            lambda x, x_again: (x - x_again).square().flatten(1).mean(1)
+        ),
+        "You squared the mean of the errors where the mean of their squares is meant.": (
+            lambda x, x_again: (x - x_again).mean().square()
         ),
     },
     laws={"no other σ² gives a smaller loss": is_optimal},
@@ -421,22 +478,23 @@ continuous_bernoulli = Check(
     extremes=grey_at_zero,
     returns="a tensor (batch,), one log-density an example",
     mistakes={
-        "The normaliser is missing: the cross-entropy of grey pixels is no density, its mass is below 1.": lambda x,
-        logits: -cross_entropy(x, logits),
-        "The normaliser has the wrong sign: divide by the mass.": lambda x, logits: (
-            -cross_entropy(x, logits) - log_normaliser(logits).flatten(1).sum(1)
+        "The normaliser is missing: the cross-entropy of grey pixels is no density, its mass is below 1.": (
+            lambda x, logits: -cross_entropy(x, logits)
         ),
-        "You added the normaliser once an example; every pixel has its own.": lambda x, logits: (
-            -cross_entropy(x, logits) + log_normaliser(logits).flatten(1).mean(1)
+        "The normaliser has the wrong sign: divide by the mass.": (
+            lambda x, logits: -cross_entropy(x, logits) - log_normaliser(logits).flatten(1).sum(1)
         ),
-        "You took the mean over the pixels where the sum is meant.": lambda x, logits: (
-            log_normaliser(logits).flatten(1).mean(1) - cross_entropy(x, logits, "mean")
+        "You added the normaliser once an example; every pixel has its own.": (
+            lambda x, logits: -cross_entropy(x, logits) + log_normaliser(logits).flatten(1).mean(1)
         ),
-        "The sign is turned: this is minus the log-density.": lambda x, logits: (
-            cross_entropy(x, logits) - log_normaliser(logits).flatten(1).sum(1)
+        "You took the mean over the pixels where the sum is meant.": (
+            lambda x, logits: log_normaliser(logits).flatten(1).mean(1) - cross_entropy(x, logits, "mean")
         ),
-        "You added the normaliser itself where its logarithm is meant.": lambda x, logits: (
-            log_normaliser(logits).exp().flatten(1).sum(1) - cross_entropy(x, logits)
+        "The sign is turned: this is minus the log-density.": (
+            lambda x, logits: cross_entropy(x, logits) - log_normaliser(logits).flatten(1).sum(1)
+        ),
+        "You added the normaliser itself where its logarithm is meant.": (
+            lambda x, logits: log_normaliser(logits).exp().flatten(1).sum(1) - cross_entropy(x, logits)
         ),
     },
     gradients=("logits",),
