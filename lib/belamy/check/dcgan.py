@@ -47,7 +47,7 @@ label = Check(
         "You return the label's maps alone, without the picture.": lambda x, y, classes: with_label(x, y, classes)[
             :, x.shape[1] :
         ],
-        "Ones and zeros are exchanged: the map of the label's own class is 1, the others are 0.": lambda x, y, classes: (
+        "Ones and zeros are exchanged: the map of the label's class is 1, the others are 0.": lambda x, y, classes: (
             torch.cat([x, 1 - with_label(x, y, classes)[:, x.shape[1] :]], 1)
         ),
     },
@@ -124,7 +124,8 @@ def normalised(x: Tensor, eps: float) -> Tensor:
 def draw_maps(fresh: Fresh) -> tuple:
     batch, channels, height, width = fresh.sizes((3, 6), (2, 5), (3, 6), (3, 6))
     x = fresh.normal(batch, channels, height, width, dtype=torch.float64)
-    return x * fresh.uniform(1, channels, 1, 1, low=0.5, high=2) + fresh.normal(1, channels, 1, 1), fresh.number(0.1, 0.9)
+    scale, shift = fresh.uniform(1, channels, 1, 1, low=0.5, high=2), fresh.normal(1, channels, 1, 1)
+    return x * scale + shift, fresh.number(0.1, 0.9)
 
 
 normalise = Check(
@@ -187,7 +188,9 @@ def players(fresh: Fresh) -> tuple:
     return generator, discriminator, fresh.uniform(batch, pixels), fresh.normal(batch, latent_dim)
 
 
-def changed(first=lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(), second=lambda s: F.softplus(-s)):
+def changed(
+    first=lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(), second=lambda s: F.softplus(-s)
+):
     def losses(generator, discriminator, x, z):
         real, fake = discriminator(x), discriminator(generator(z))
         return first(real, fake), second(fake).mean()
@@ -209,7 +212,7 @@ stack = Check(
         "generator, which gets none.": lambda generator, discriminator, x, z: stacked(
             lambda z: generator(z).detach(), discriminator, x, z
         ),
-        "Step 2 has the saturating loss, log(1 − D(G(z))): with the label 1 the cross-entropy is −log D(G(z)).": changed(
+        "Step 2 has the saturating loss, log(1 − D(G(z))): with the label 1 cross-entropy is −log D(G(z)).": changed(
             second=lambda s: -F.softplus(s)
         ),
         "In step 2 the fakes have the label 0, as in step 1: the generator would help the discriminator.": changed(
@@ -272,7 +275,7 @@ hinge = Check(
             (1 - real).clamp(max=0).mean() + (1 + fake).clamp(max=0).mean(),
             -fake.mean(),
         ),
-        "That is the soft hinge, log(1 + e^x): the cross-entropy, with a margin. A hinge is max(0, x).": lambda real, fake: (
+        "That is the soft hinge, log(1 + e^x), the cross-entropy's. A hinge is max(0, x).": lambda real, fake: (
             F.softplus(1 - real).mean() + F.softplus(1 + fake).mean(),
             -fake.mean(),
         ),

@@ -51,7 +51,7 @@ bound = Check(
         "The surprise is added to the entropy, where it is taken off: a guesser who errs would raise the bound.": (
             lambda p_code, p_picture, Q: entropy(p_code) - expected(p_code, p_picture, Q.log())
         ),
-        "The expectation lacks p(c): codes that are rare count as much as frequent ones.": lambda p_code, p_picture, Q: (
+        "The expectation lacks p(c): rare codes count as much as frequent ones.": lambda p_code, p_picture, Q: (
             entropy(p_code) + (p_picture * Q.log()).sum()
         ),
         "You took all codes for equally likely in the expectation: draw them from p(c).": lambda p_code, p_picture, Q: (
@@ -173,7 +173,9 @@ debiased = Check(
     "a float, a number of nats",
     {
         "What chance alone gives is not taken off.": corrected_by(lambda k, m, n: 0),
-        "What chance alone gives is added, where it is taken off.": corrected_by(lambda k, m, n: -(k - 1) * (m - 1) / (2 * n)),
+        "What chance alone gives is added, where it is taken off.": corrected_by(
+            lambda k, m, n: -(k - 1) * (m - 1) / (2 * n)
+        ),
         "You divided the bias by N, not by 2N.": corrected_by(lambda k, m, n: (k - 1) * (m - 1) / n),
         "The bias counts all cells of the table. Given its row and column sums only (n − 1)(m − 1) are free.": (
             corrected_by(lambda k, m, n: k * m / (2 * n))
@@ -229,7 +231,9 @@ slant = Check(
     "a tensor (B,), one slant a picture",
     {
         "The moments are not central: take the ink's mean place off first.": partial(slanted, centre="corner"),
-        "You measured from the middle of the picture, not from the middle of its ink.": partial(slanted, centre="picture"),
+        "You measured from the middle of the picture, not from the middle of its ink.": partial(
+            slanted, centre="picture"
+        ),
         "You divided by the moment across, not by the one down the picture: rows and columns are exchanged.": (
             lambda x: moments(x)[1] / moments(x)[2]
         ),
@@ -239,7 +243,9 @@ slant = Check(
         "The division by the moment of y is missing: a digit twice as large would have four times the slant.": (
             lambda x: moments(x)[1]
         ),
-        "The slant stands on its head: it is the shift across for each step down.": lambda x: moments(x)[0] / moments(x)[1],
+        "The slant stands on its head: it is the shift across for each step down.": lambda x: (
+            moments(x)[0] / moments(x)[1]
+        ),
         "You took the standard deviation down the picture, where its square is meant.": lambda x: (
             moments(x)[1] / moments(x)[0].sqrt()
         ),

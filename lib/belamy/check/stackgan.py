@@ -26,8 +26,8 @@ shrink = Check(
     draw_blocks,
     "a tensor (B, C, H / factor, W / factor)",
     {
-        "You kept one pixel of each block, its first. The small picture is the mean over the whole block; single pixels "
-        "alias.": lambda x, factor: x[..., ::factor, ::factor],
+        "You kept one pixel of each block, its first. The small picture is the mean over the whole block; single "
+        "pixels alias.": lambda x, factor: x[..., ::factor, ::factor],
         "You kept one pixel of each block, the middle one: the mean over the whole block is meant.": (
             lambda x, factor: x[..., factor // 2 :: factor, factor // 2 :: factor]
         ),
@@ -37,8 +37,8 @@ shrink = Check(
         "You took the largest value of a block, as a pooling layer for recognition does: the mean is meant.": (
             lambda x, factor: F.max_pool2d(x, factor)
         ),
-        "The numbers are grouped in the order of memory. There, a block's rows do not lie beside each other: split both "
-        "axes first, then take the mean over the two short ones.": reordered,
+        "The numbers are grouped in the order of memory. There, a block's rows do not lie beside each other: split "
+        "both axes first, then take the mean over the two short ones.": reordered,
         "Bilinear interpolation looks at four pixels of each block alone: the mean over the whole block is meant.": (
             lambda x, factor: F.interpolate(x, scale_factor=1 / factor, mode="bilinear")
         ),
