@@ -355,12 +355,11 @@ class Check:
         total = sum((numbers(leaf, keep=True) * weights.uniform(*leaf.shape, low=0.5)).sum() for leaf in leaves(found))
         if not total.requires_grad:
             return {name: torch.cat([t.detach().flatten() * 0 for t in parts]) for name, parts in targets.items()}
-        every = [tensor for parts in targets.values() for tensor in parts]
-        slopes = iter(torch.autograd.grad(total, every, allow_unused=True))
-        return {
-            name: torch.cat([(torch.zeros_like(t) if (g := next(slopes)) is None else g).flatten() for t in parts])
-            for name, parts in targets.items()
-        }
+        # An answer may have frozen a module for good: no gradient arrives there.
+        every = [tensor for parts in targets.values() for tensor in parts if tensor.requires_grad]
+        slopes = dict(zip(every, torch.autograd.grad(total, every, allow_unused=True)))
+        arrived = lambda t: torch.zeros_like(t) if slopes.get(t) is None else slopes[t]  # noqa: E731
+        return {name: torch.cat([arrived(t).flatten() for t in parts]) for name, parts in targets.items()}
 
 
 def own_number(answer: Callable[[], float], right: float, mistakes: Mapping[str, float], decimals: int = 4) -> None:
