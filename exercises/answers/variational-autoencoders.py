@@ -193,9 +193,9 @@ def loss_of_pixel_and_latent_means(x, logits, mean, log_variance):
 
 
 def variance_by_loop(x, x_again):
-    total, count = torch.zeros((), dtype=x.dtype), 0
-    for a, b in zip(x.flatten(), x_again.flatten()):
-        total, count = total + (a - b) ** 2, count + 1
+    total, count = 0.0, 0
+    for one, again in zip(x, x_again):
+        total, count = total + (one - again).pow(2).sum(), count + one.numel()
     return total / count
 
 
