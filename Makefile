@@ -5,7 +5,8 @@ STAMP := .venv/.installed
 ONE = $(if $(CHAPTER),--chapter $(CHAPTER))
 
 .DEFAULT_GOAL := help
-.PHONY: book preview outputs test lab pages serve portability bench mutants record sweep setup clean help
+.PHONY: book preview outputs test lab notebooks colab-check pages serve portability bench mutants record sweep setup clean help
+.PHONY: classroom classroom-check sheet grade
 
 book: $(STAMP)  ## execute the chapters that are not in the cache, build the site into _build/html (CHAPTER=name: only that one)
 	@$(BIN)/python -m tools.make book $(ONE)
@@ -20,8 +21,15 @@ outputs: $(STAMP)  ## execute stale chapters in place (FORCE=1: all of them)
 test: $(STAMP)  ## prove everything: library, house, chapters, site (CHAPTER=name: that chapter and its page)
 	@$(BIN)/python -m tools.make test $(ONE)
 
-lab: $(STAMP)  ## open the chapters in JupyterLab (CHAPTER=name: that one); installs it the first time
+lab: $(STAMP)  ## open the chapters as Jupyter can show them, in JupyterLab (CHAPTER=name: that one); installs it the first time
 	@$(BIN)/python -m tools.make lab $(ONE)
+
+notebooks: $(STAMP)  ## write every page as a notebook that runs by itself into _build/notebooks
+	@$(BIN)/python -m tools.website notebooks
+
+colab-check: $(STAMP)  ## run those notebooks as Colab would, without a network (PAGE="dcgan infogan": those; half an hour for all)
+	@$(BIN)/python -m tools.website notebooks
+	@$(BIN)/python -m tools.colab $(PAGE)
 
 pages: $(STAMP)  ## measure the built pages in a browser: height, prose, cut code, wide tables (HTML=folder: not _build/html)
 	@$(BIN)/python -m tools.pages $(HTML)
@@ -46,6 +54,18 @@ sweep: $(STAMP)  ## make the whole table of a sweep: RUN=name, or NOTEBOOK=path 
 	$(if $(RUN)$(NOTEBOOK),,$(error say which: make sweep RUN=name, or NOTEBOOK=my.ipynb GRID=my.json))
 	@$(BIN)/python -m $(if $(NOTEBOOK),belamy.sweep $(NOTEBOOK),tools.record sweep $(RUN)) $(if $(GRID),--grid $(GRID)) $(if $(JOBS),--jobs $(JOBS))
 
+classroom: $(STAMP)  ## write the student's and the instructor's notebooks into _build/classroom (CHAPTER=name: of one page)
+	@$(BIN)/python -m tools.classroom $(ONE)
+
+sheet: $(STAMP)  ## a sheet and a key for each student: CHAPTER=name STUDENTS=names.csv SECRET=word
+	@$(BIN)/python -m tools.sheets make $(ONE) --students "$(STUDENTS)" --secret "$(SECRET)"
+
+grade: $(STAMP)  ## grade returned sheets: CHAPTER=name RETURNED=folder
+	@$(BIN)/python -m tools.sheets grade $(ONE) --returned "$(RETURNED)"
+
+classroom-check: $(STAMP)  ## does nbgrader take the exercises as they are? In an environment of its own (CHAPTER=name)
+	@$(BIN)/python -m tools.classroom_check $(ONE)
+
 setup: $(STAMP)  ## create .venv with the pinned versions (the other targets do it by themselves)
 
 $(STAMP): pyproject.toml requirements.lock
@@ -55,4 +75,4 @@ clean:  ## remove the built sites and the cache of executed chapters
 	rm -rf _build .cache
 
 help:  ## say what there is
-	@sed -nE 's/^([a-z]+):.*  ## (.*)/\1	\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-12s%s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/\1	\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-16s%s\n", $$1, $$2}'

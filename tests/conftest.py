@@ -7,8 +7,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from filelock import FileLock
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from tools import website
 from tools.book import Book, read, write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,6 +74,18 @@ class TinyBook:
         notebook = read(self.chapter)
         notebook.cells[index].source = source
         nbformat.write(notebook, self.chapter)
+
+
+@pytest.fixture(scope="session")
+def html(tmp_path_factory, worker_id):
+    """The folder of the site; built once, whichever process comes first."""
+    own = tmp_path_factory.getbasetemp()
+    built = (own if worker_id == "master" else own.parent) / "site.txt"
+    with FileLock(built.with_suffix(".lock")):
+        if not built.exists():
+            website.build_stored(Book(ROOT), os.environ.get("BELAMY_CHAPTER") or None)
+            built.write_text(str(website.preview(Book(ROOT)) / "html"), encoding="utf-8")
+    return Path(built.read_text(encoding="utf-8"))
 
 
 def pytest_terminal_summary(terminalreporter):

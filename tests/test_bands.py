@@ -109,7 +109,8 @@ def test_a_failed_band_costs_a_reader_nothing_but_a_notice(tiny):
     assert on_the_page(tiny)[1] == []
     machine.write_text("ANSWER = 7\n", encoding="utf-8")  # another machine: the same code, another number
     for _ in range(2):
-        with pytest.raises(BookError, match=r"01-tiny\.ipynb: the book's own checks failed here\n  cell 2: .*7 against 5"):
+        words = r"01-tiny\.ipynb: the book's own checks failed here\n  cell 2: .*7 against 5"
+        with pytest.raises(BookError, match=words):
             website.build_executed(tiny.book)
         text, (top, place) = on_the_page(tiny)
         assert "measured 7" in text and "went on" in text

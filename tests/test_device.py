@@ -3,7 +3,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from belamy import losses
 from belamy.data import ImageSet
 from belamy.game import Game, Player, fit
 from belamy.game import device as devices
@@ -40,6 +43,55 @@ def test_training_uses_the_forms_of_its_device(monkeypatch, apple):
     assert seen == [apple, apple]
     assert net[0].weight.is_contiguous() == apple
     assert bool(game.optimizers["net"].defaults["fused"]) != apple
+
+
+class Apple(TorchDispatchMode):
+    """A stand-in device: the CPU's kernels, less those that Apple's GPU has not or has wrong."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function._schema.name.startswith("aten::_fused_"):
+            raise TypeError(f"{function} passes over found_inf on this device")
+        out = function(*args, **(kwargs or {}))
+        if any(isinstance(leaf, torch.Tensor) and leaf.dtype == torch.float64 for leaf in tree_leaves(out)):
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework has no float64")
+        return out
+
+
+@pytest.mark.parametrize("apple", [True, False])
+def test_a_game_of_every_kind_of_step_trains_on_a_device_without_float64_or_fused_kernels(monkeypatch, apple):
+    """Penalty, several steps, clipping, averages, batch statistics and dropout; the CPU itself fails the trial."""
+    if apple:
+        monkeypatch.setitem(devices.TRAITS, "cpu", devices.TRAITS["mps"])
+
+    def critic_loss(nets, batch, noise):
+        fake = nets.generator(noise.normal(4, 3)).view(4, 3, 8, 8)
+        distance = nets.critic(fake).mean() - nets.critic(batch.x).mean()
+        return distance + losses.gradient_penalty(nets.critic, batch.x, fake, noise)
+
+    def generator_loss(nets, batch, noise):
+        return -nets.critic(nets.generator(noise.normal(4, 3)).view(4, 3, 8, 8)).mean()
+
+    nets = {
+        "critic": nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(), nn.Dropout(0.2), nn.Flatten(), nn.Linear(144, 1)),
+        "generator": nn.Sequential(nn.Linear(3, 192), nn.BatchNorm1d(192), nn.Sigmoid()),
+    }
+    players = [
+        Player(["critic"], critic_loss, steps=2, clip=1.0),
+        Player(["generator"], generator_loss),
+    ]
+    game = Game(nets, players)
+    images = ImageSet(torch.randint(256, (16, 3, 8, 8), dtype=torch.uint8), "noise")
+
+    def train():
+        with Apple():
+            fit(game, images, rounds=2, batch_size=4, device="cpu", progress=False)
+
+    if apple:
+        train()
+        assert game.rounds == 2
+    else:
+        with pytest.raises(TypeError, match="found_inf"):
+            train()
 
 
 def test_double_moves_to_the_cpu_only_where_float64_is_refused():

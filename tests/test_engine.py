@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 import subprocess
 import sys
 from functools import partial
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, RMSprop
+from tqdm.notebook import tqdm_notebook
 
 from belamy import losses, nets
 from belamy.data import ImageSet
@@ -220,7 +222,8 @@ def test_a_player_brings_its_optimiser_schedule_clipping_and_aftermath():
     game = line(loss=lambda n, b, z: 1e3 * square(n, b, z), optimizer=partial(SGD, lr=1.0), clip=0.5)
     before = nn.utils.parameters_to_vector(game.nets.parameters()).clone()
     train(game, rounds=1)
-    assert float((nn.utils.parameters_to_vector(game.nets.parameters()) - before).norm()) == pytest.approx(0.5, rel=1e-4)
+    moved = nn.utils.parameters_to_vector(game.nets.parameters()) - before
+    assert float(moved.norm()) == pytest.approx(0.5, rel=1e-4)
     assert [linear_to_zero(k, 4) for k in range(5)] == [1, 0.75, 0.5, 0.25, 0]
     assert [linear_to_zero(k, 4, start=0.5) for k in range(5)] == [1, 1, 1, 0.5, 0]
 
@@ -328,7 +331,8 @@ def test_float_data_are_not_copied():
 def test_resume_is_exact_with_parameter_groups_averages_and_pools(tmp_path, optimizer):
     def loss(n, batch, noise):
         old = n.past(n.net(batch.x)[:, None], noise)
-        return {"fit": n.net(batch.x).square().mean(), "old": (n.net.get_submodule("0").weight.sum() * old.mean()).square()}
+        first = n.net.get_submodule("0").weight
+        return {"fit": n.net(batch.x).square().mean(), "old": (first.sum() * old.mean()).square()}
 
     def build():
         return Game({"net": conv_net(), "past": Pool(12)}, [Player(["net"], loss)], seed=0,
@@ -639,3 +643,52 @@ def test_a_pool_keeps_what_is_past():
     pool.eval()
     kept = pool.images.clone()
     assert torch.equal(pool(present, noise), present) and torch.equal(pool.images, kept)
+
+
+# --- progress ----------------------------------------------------------------------------------------
+
+
+def test_in_jupyter_long_names_of_losses_leave_the_progress_bar_its_room(monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    bars = []
+
+    class Bar(tqdm_notebook):
+        def __init__(self, *args, **options):
+            super().__init__(*args, display=False, **options)
+            bars.append(self)
+
+    def loss(nets, batch, noise):
+        return {f"divergence of the {k}th part": square(nets, batch, noise) for k in "567"}
+
+    monkeypatch.setattr(sys.modules["belamy.game.fit"], "tqdm", Bar)
+    train(line(loss=loss), rounds=2, progress=True)
+    box = bars[0].container
+    assert box.layout.flex_flow == "row wrap" and box.children[1].layout.min_width == "120px"
+    assert len(bars[0].postfix) == 72 and bars[0].postfix.endswith("…")
+    assert re.match(r"net=\S+, …nce of the 5th part=", bars[0].postfix)
+
+
+def test_a_gradient_that_lies_otherwise_in_memory_than_its_weight_moves_the_right_numbers():
+    """A fused optimiser reads both in the order of memory; `torch.einsum` returns a transposed gradient."""
+
+    class Product(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.arange(12.0).reshape(3, 4) / 12)
+
+        def forward(self, x):
+            return torch.einsum("ij,nj->ni", self.weight, x)
+
+    x, net, twin = torch.rand(8, 4), Product(), Product()
+    fit(
+        Game({"net": net}, [Player(["net"], lambda nets, batch, noise: nets.net(batch.x).square().mean())]),
+        x, rounds=5, batch_size=8, device="cpu", progress=False, optimizer=partial(torch.optim.Adam, lr=0.1),
+    )  # fmt: skip
+    adam = torch.optim.Adam(twin.parameters(), lr=0.1, fused=False)
+    lies_otherwise = torch.autograd.grad(twin(x).square().mean(), twin.weight)[0].stride() != twin.weight.stride()
+    for _ in range(5):
+        adam.zero_grad()
+        twin(x).square().mean().backward()
+        adam.step()
+    assert lies_otherwise
+    torch.testing.assert_close(net.weight, twin.weight, rtol=1e-5, atol=1e-6)

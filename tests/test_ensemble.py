@@ -15,7 +15,8 @@ from belamy.game import Game, Group, Player, fit
 WIDTH = 6
 SEEDS, RATES = (0, 3), (0.05, 0.01)
 TOGETHER = ("batched", "processes")
-OPTIMIZERS = [SGD, partial(SGD, momentum=0.9), partial(Adam, betas=(0.5, 0.99)), partial(RMSprop, eps=0.1)]  # of smaller eps, RMSprop makes whole steps of rounding
+# Of smaller eps, RMSprop makes whole steps of rounding.
+OPTIMIZERS = [SGD, partial(SGD, momentum=0.9), partial(Adam, betas=(0.5, 0.99)), partial(RMSprop, eps=0.1)]
 OPTIMIZER_NAMES = ["SGD", "momentum", "Adam", "RMSprop"]
 
 

@@ -90,7 +90,10 @@ def test_reparameterised_draws_have_the_stated_moments_and_gradients():
     )
 
 
-@pytest.mark.parametrize("loss", [losses.bernoulli_log_likelihood, partial(losses.gaussian_log_likelihood, log_variance=0.0)])
+@pytest.mark.parametrize(
+    "loss",
+    [losses.bernoulli_log_likelihood, partial(losses.gaussian_log_likelihood, log_variance=0.0)],
+)
 def test_shapes_that_torch_would_broadcast_are_refused(loss):
     with pytest.raises(InputError, match=r"\(4, 1\).*\(4,\)"):
         loss(torch.rand(4, 1), torch.rand(4))

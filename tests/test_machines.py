@@ -309,15 +309,17 @@ class TestCommands:
         assert commands(*how, "book").stdout == ": -m tools.website book\n"
         done = commands(*how, "test")
         assert done.returncode == 0, done.stderr
+        after = [f"tests/{name}.py" for name in ("test_site", "test_notebooks", "test_lab")]
+        ignored = " ".join(f"--ignore={name}" for name in after)
         nbval = "--nbval-lax --nbval-current-env --nbval-cell-timeout=1800"
         assert done.stdout.splitlines() == [
             "1:cpu -m tools.chromium",
             "Test 1/3: the library and the house",
-            "1:cpu -m pytest tests --ignore tests/test_site.py -n 2 --dist loadscope",
+            f"1:cpu -m pytest tests {ignored} -n 2 --dist loadscope",
             "Test 2/3: the chapters, each executed once",
             f"1:cpu -m pytest chapters/01-a.ipynb chapters/02-b.ipynb {nbval} -n 2 --dist loadscope",
             "Test 3/3: the site, from the outputs just confirmed, in headless Chromium",
-            "1:cpu -m pytest tests/test_site.py -n 2",
+            f"1:cpu -m pytest {' '.join(after)} -n 2",
         ]
 
     def test_one_chapter_is_executed_built_and_tested_alone(self, commands, how):
@@ -343,14 +345,15 @@ class TestCommands:
         assert "No chapter 'nothing'. There are: 01-a, 02-b" in done.stderr
 
     def test_jupyterlab_is_installed_when_it_is_first_asked_for(self, commands, how):
-        assert commands(*how, "lab").stdout.splitlines() == [": -m jupyterlab chapters"]
+        assert commands(*how, "lab").stdout.splitlines() == [": -m tools.website lab", ": -m jupyterlab _build/lab"]
         done = commands(*how, "lab", FAIL="import jupyterlab")
         assert done.stdout.splitlines()[1:] == [
             ": -m pip install -c requirements.lock -e .[lab]",
-            ": -m jupyterlab chapters",
+            ": -m tools.website lab",
+            ": -m jupyterlab _build/lab",
         ]
         one = ["CHAPTER=01-a"] if how == ["make"] else ["--chapter", "01-a"]
-        assert commands(*how, "lab", *one).stdout == ": -m jupyterlab chapters/01-a.ipynb\n"
+        assert commands(*how, "lab", *one).stdout == ": -m tools.website lab --chapter 01-a\n: -m jupyterlab _build/lab/01-a.ipynb\n"
 
     def test_a_step_that_fails_is_the_last(self, commands, how):
         done = commands(*how, "test", FAIL="chapters/01")

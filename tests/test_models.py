@@ -77,10 +77,12 @@ def test_vae_gan():
         return {"likeness": shared[2], "fool": losses.Term(losses.non_saturating_generator(shared[1]), 0.1)}
 
     networks, shape, data = nets, (1, 8, 8), digits("train")
-    judge = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 1), nn.Flatten(0))
+    body = nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU()
+    judge = nn.Sequential(nn.Flatten(), *body, nn.Linear(32, 1), nn.Flatten(0))
     players = [Player([name], loss) for name, loss in (
         ("encoder", encoder_loss), ("decoder", decoder_loss), ("discriminator", discriminator_loss))]  # fmt: skip
-    parts = {"encoder": nets.MLPEncoder(shape, 8, (64,)), "decoder": nets.MLPDecoder(shape, 8, (64,)), "discriminator": judge}
+    encoder, decoder = nets.MLPEncoder(shape, 8, (64,)), nets.MLPDecoder(shape, 8, (64,))
+    parts = {"encoder": encoder, "decoder": decoder, "discriminator": judge}
     game = Game(parts, [Group(players, forward)], seed=0)
     train(game, data, epochs=40, optimizer=partial(Adam, lr=2e-3))
     x = data.images[:200] / 255
@@ -109,7 +111,8 @@ def test_cyclegan():
 
     halves = partial(linear_to_zero, start=0.5)
     game = Game(
-        {"paint": mapping(), "photograph": mapping(), "judge_photo": Critic(2, 32, 1), "judge_painting": Critic(2, 32, 1),
+        {"paint": mapping(), "photograph": mapping(),
+         "judge_photo": Critic(2, 32, 1), "judge_painting": Critic(2, 32, 1),
          "past_photos": Pool(50), "past_paintings": Pool(50)},
         [Player(["paint", "photograph"], both, schedule=halves, name="mappings"),
          Player(["judge_photo"], judged("photo", "painting", "photograph", "judge_photo", "past_photos")),
@@ -117,7 +120,8 @@ def test_cyclegan():
         seed=0,
     )  # fmt: skip
     photos, paintings = 0.3 * ring(512), ring(768)[256:] * 0.3 + torch.tensor([2.0, -1.0])
-    train(game, {"photo": photos, "painting": paintings}, epochs=150, optimizer=partial(Adam, lr=2e-3, betas=(0.5, 0.999)))
+    adam = partial(Adam, lr=2e-3, betas=(0.5, 0.999))
+    train(game, {"photo": photos, "painting": paintings}, epochs=150, optimizer=adam)
     with torch.no_grad():
         painted = game.nets.paint(photos)
         assert (painted.mean(0) - paintings.mean(0)).abs().max() < 0.4  # they were 2 apart

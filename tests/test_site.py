@@ -18,10 +18,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from conftest import ROOT
-from filelock import FileLock
 from playwright.sync_api import sync_playwright
 
-from tools import chromium, ledger, moved, pages, website
+from tools import chromium, ledger, moved, pages
 from tools.book import Book, read
 
 BOOK = Book(ROOT)
@@ -48,18 +47,6 @@ AXE = {
 
 def test_a_page_of_the_book_is_tested():
     assert ENTRIES, f"BELAMY_CHAPTER={ONLY} is no page of _toc.yml"
-
-
-@pytest.fixture(scope="session")
-def html(tmp_path_factory, worker_id):
-    """The folder of the site; built once, whichever process comes first."""
-    own = tmp_path_factory.getbasetemp()
-    built = (own if worker_id == "master" else own.parent) / "site.txt"
-    with FileLock(built.with_suffix(".lock")):
-        if not built.exists():
-            website.build_stored(BOOK, ONLY or None)
-            built.write_text(str(website.preview(BOOK) / "html"), encoding="utf-8")
-    return Path(built.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")
@@ -342,7 +329,11 @@ def test_a_table_that_is_too_wide_scrolls_and_shows_it(visit, html):
     assert box.get_attribute("tabindex") == "0" and "goes-on" in wide.get_attribute("class")
     box.evaluate("box => box.scrollTo(1000, 0)")
     page.wait_for_function("box => !box.parentElement.classList.contains('goes-on')", arg=box.element_handle())
-    box.evaluate("box => { box.firstElementChild.style.cssText = 'min-width: 0; width: 50px; display: block; overflow: hidden'; dispatchEvent(new Event('resize')); }")
+    narrow = "min-width: 0; width: 50px; display: block; overflow: hidden"
+    box.evaluate(
+        "(box, narrow) => { box.firstElementChild.style.cssText = narrow; dispatchEvent(new Event('resize')); }",
+        narrow,
+    )
     assert box.get_attribute("tabindex") is None
 
 

@@ -1,4 +1,4 @@
-"""Sliders, live and on a page, and image grids."""
+"""Sliders, live and on a page, image grids, and tables."""
 
 import base64
 import io
@@ -10,6 +10,7 @@ from html import unescape
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -45,11 +46,24 @@ def test_live_sliders_decode_again_with_every_move(sliders):
     assert pixel(image.value) == round(255 * 2 / 12)
 
 
-def test_one_output_holds_the_live_and_the_static_version(sliders):
-    bundle = sliders._repr_mimebundle_()
-    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == sliders.widget.model_id
-    assert "a grey square" in bundle["text/plain"]
-    assert bundle["text/html"].startswith('<div class="belamy-sliders"')
+def test_the_live_version_is_shown_first_and_marked_for_the_style_of_the_static_one(sliders, monkeypatch):
+    """tests/test_lab.py sees in JupyterLab that it is always one of the two that is shown."""
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    sliders._ipython_display_()
+    live, static = shown
+    assert list(live) == ["application/vnd.jupyter.widget-view+json"]  # nothing to show in its stead
+    assert live["application/vnd.jupyter.widget-view+json"]["model_id"] == sliders.widget.model_id
+    assert "a grey square" in static["text/plain"]
+    name = re.match('<div class="belamy-sliders (belamy-[0-9a-f]{8})"', static["text/html"])[1]
+    assert f":root:has(.{name}-live) .{name} {{ display: none; }}" in static["text/html"]
+    assert sliders.widget._dom_classes == (f"{name}-live",)
+
+
+def test_the_live_picture_is_as_large_as_asked_for(sliders):
+    image = sliders.widget.children[-1]
+    assert Image.open(io.BytesIO(image.value)).size == (16, 16)  # 4 pixels, zoomed by 4
+    assert image.layout.align_self == "flex-start"  # not stretched to the width of its box
 
 
 def test_the_page_holds_every_combination_in_the_order_its_script_expects(sliders):
@@ -244,6 +258,56 @@ def test_a_sample_grid_without_a_frame_or_pictures_says_so(closed):
     grid(game, 1)
     with pytest.raises(InputError, match="images=0"):
         grid.plot(0)
+
+
+def test_a_table_is_text_with_true_minus_separators_and_nothing_where_nothing_is():
+    frame = pd.DataFrame(
+        {
+            "model": ["VAE", "GAN", "$q(z)$ < 1"],
+            "score": [-1.25, np.nan, -0.001],
+            "points": [1, -2500, 49_152],
+            "nats": np.float32([-12345.6, 999.96, np.inf]),
+        }
+    )
+    shown = plots.table(frame, {"score": 1})
+    assert shown["model"].tolist() == frame["model"].tolist()
+    assert shown["score"].tolist() == ["−1.2", "", "0.0"]
+    assert shown["points"].tolist() == ["1", "−2,500", "49,152"]
+    assert shown["nats"].tolist() == ["−12,346", "999.96", "inf"]
+    assert shown.index.equals(frame.index) and shown.columns.tolist() == frame.columns.tolist()
+    assert plots.table(frame, 3)["score"].tolist() == ["−1.250", "", "−0.001"]
+    assert plots.table(pd.DataFrame({"a": [None, pd.NA, 0.5]}))["a"].tolist() == ["", "", "0.50"]
+    assert frame["points"].dtype == np.int64  # what was given is not changed
+
+
+def test_a_table_without_an_index_is_headed_by_its_first_column_in_one_row():
+    frame = pd.DataFrame({"$d_x$": [2, 1000], "gap": [0.125, -0.5]})
+    shown = plots.table(frame, index=False)
+    assert shown.index.tolist() == ["2", "1,000"] and shown["gap"].tolist() == ["0.12", "−0.50"]
+    for same in (shown, plots.table(frame.set_index("$d_x$"))):
+        head = same.to_html().partition("</thead>")[0]
+        assert head.count("<tr") == 1 and "<th>$d_x$</th>" in head
+    pivoted = pd.DataFrame({("a", "x"): [1.0], ("a", "y"): [2.0]}, index=[("row", 1)])
+    assert plots.table(pivoted).to_numpy().tolist() == [["1.00", "2.00"]]
+    twice = pd.DataFrame([[1.0, -2.0]], columns=["a", "a"])
+    assert plots.table(twice, 1).to_numpy().tolist() == [["1.0", "−2.0"]]
+
+
+@pytest.mark.parametrize(
+    "frame, digits, words",
+    [
+        ({"a": [1]}, 2, r"frame=\{'a': \[1\]\}: expected a pandas DataFrame"),
+        (pd.DataFrame(index=[0]), 2, "DataFrame with columns"),
+        (pd.DataFrame({"a": [1.0]}), -1, "digits of 'a'=-1 must be a whole number from 0 to 15"),
+        (pd.DataFrame({"a": [1.0]}), {"a": 1.5}, "digits of 'a'=1.5"),
+        (pd.DataFrame({"a": [1.0]}), {"b": 1}, r"digits of \['b'\], and the frame's columns are \['a'\]"),
+        (pd.DataFrame({"a": [torch.zeros(1)]}), 2, r"column 'a' holds tensor\(\[0.\]\)"),
+        (pd.DataFrame({"a": [True]}), 2, "column 'a' holds True"),
+    ],
+)
+def test_what_is_no_table_is_refused(frame, digits, words):
+    with pytest.raises(InputError, match=words):
+        plots.table(frame, digits)
 
 
 def test_what_draws_is_imported_where_something_is_drawn():

@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PARALLEL = ("-n", "2", "--dist", "loadscope")  # a notebook's cells stay with one kernel
+AFTER = ("test_site", "test_notebooks", "test_lab")  # they need the built site
 CELL_TIMEOUT = 1800  # seconds
 TEST_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "BELAMY_PROFILE": "cpu"}
 
@@ -72,21 +73,34 @@ def test(chapter: str | None = None) -> None:
         run(*pytest, "tests/test_site.py", "-n", "2")
         return
     print("Test 1/3: the library and the house", flush=True)
-    run(*pytest, "tests", "--ignore", "tests/test_site.py", *PARALLEL)
+    run(*pytest, "tests", *(f"--ignore=tests/{name}.py" for name in AFTER), *PARALLEL)
     print("Test 2/3: the chapters and their exercises, each executed once", flush=True)
     notebooks = [path for folder in ("chapters", "exercises") for path in sorted((ROOT / folder).glob("*.ipynb"))]
     run(*pytest, *(path.relative_to(ROOT) for path in notebooks), *nbval, *PARALLEL)
     print("Test 3/3: the site, from the outputs just confirmed, in headless Chromium", flush=True)
-    run(*pytest, "tests/test_site.py", "-n", "2")
+    run(*pytest, *(f"tests/{name}.py" for name in AFTER), "-n", "2")
 
 
 def lab(chapter: str | None = None) -> None:
-    """open the chapters in JupyterLab; install it first (into .venv, 60 MB) if it is not there"""
+    """open the pages in JupyterLab; install it first (into .venv, 60 MB) if it is not there"""
     setup()
     if subprocess.run([str(python()), "-c", "import jupyterlab"], capture_output=True).returncode:
         print("Lab: installing JupyterLab into .venv (half a minute, 60 MB)", flush=True)
         run(python(), "-m", "pip", "install", "-c", "requirements.lock", "-e", ".[lab]")
-    run(python(), "-m", "jupyterlab", notebook_of(chapter) if chapter else "chapters")
+    run(python(), "-m", "tools.website", "lab", *(("--chapter", chapter) if chapter else ()))
+    run(python(), "-m", "jupyterlab", f"_build/lab/{notebook_of(chapter).name}" if chapter else "_build/lab")
+
+
+def notebooks() -> None:
+    """write every page as a notebook that runs by itself into _build/notebooks"""
+    setup()
+    run(python(), "-m", "tools.website", "notebooks")
+
+
+def colab_check() -> None:
+    """run every such notebook as Colab would: its versions, another folder, no network (half an hour)"""
+    notebooks()
+    run(python(), "-m", "tools.colab")
 
 
 def notebook_of(chapter: str) -> Path:
@@ -124,13 +138,13 @@ def run(*command: object) -> None:
 
 
 def main() -> None:
-    commands = {command.__name__: command for command in (book, test, lab, setup)}
+    commands = {command.__name__.replace('_', '-'): command for command in (book, test, lab, notebooks, colab_check, setup)}
     parser = argparse.ArgumentParser(prog="python -m tools.make", description=__doc__.splitlines()[0])
     told = "; ".join(f"{name}: {command.__doc__}" for name, command in commands.items())
     parser.add_argument("command", choices=list(commands), help=told)
     parser.add_argument("--chapter", help="book, test, lab: only this one, for example minimax")
     given = parser.parse_args()
-    if given.chapter and given.command != "setup":
+    if given.chapter and given.command in ("book", "test", "lab"):
         commands[given.command](given.chapter)
     else:
         commands[given.command]()

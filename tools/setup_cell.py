@@ -1,7 +1,8 @@
 """The first code cell of every chapter, written from the one place that knows the repository.
 
 In Colab it installs the library without touching what is there; on a reader's own machine it says
-what to do if the library is missing. A test compares every chapter's cell with this one.
+what to do if the library is missing. A test compares every chapter's cell with this one. A notebook that
+is downloaded has another, with everything in it: tools/notebooks.py.
 """
 
 from pathlib import Path
@@ -27,20 +28,66 @@ if importlib.util.find_spec("belamy") is None:
 HOSTED = '''\
 # @title Setup: the book and the library that its chapters share
 import importlib.util
+import os
+import shutil
 import subprocess
 import sys
 
 if importlib.util.find_spec("belamy") is None:  # Colab has all that it needs
+    half = "belamy-book.part"  # what an interrupted attempt left is no book
+    shutil.rmtree(half, ignore_errors=True)
     pip = [sys.executable, "-m", "pip", "install", "-q"]
+    clone = ["git", "clone", "-q", "--depth", "1", "--branch", "{branch}", "{url}", half]
     for command in (
-        ["git", "clone", "-q", "--depth", "1", "--branch", "{branch}", "{url}",
-         "belamy-book"],
+        *([] if os.path.isdir("belamy-book") else [clone]),
         [*pip, "papermill"],  # for sweeps; it replaces nothing that Colab brings
         [*pip, "--no-deps", "--editable", "belamy-book"],
     ):
-        subprocess.run(command, check=True)
-    sys.path.insert(0, "belamy-book/lib")
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{{' '.join(command)}}\\n{{done.stdout}}{{done.stderr}}")
+        if command is clone:
+            os.rename(half, "belamy-book")
+    sys.path.insert(0, os.path.abspath("belamy-book/lib"))
     importlib.invalidate_caches()
+'''
+
+CARRIED = '''\
+# @title Setup: this notebook carries its library and its recorded runs
+import base64
+import hashlib
+import importlib
+import io
+import os
+import sys
+import tarfile
+import tempfile
+import zipfile
+
+CARRIED = """
+PAYLOAD
+"""
+payload = base64.b85decode("".join(CARRIED.split()))
+if hashlib.sha256(payload).hexdigest() != "DIGEST":
+    raise ValueError("this cell was changed or cut off: download the notebook again")
+cache = os.path.expanduser("~/.cache/belamy")
+folder = os.path.join(cache, "notebook-DIGEST"[:25])
+if not os.path.isdir(folder):
+    try:
+        os.makedirs(cache, exist_ok=True)
+        new = tempfile.mkdtemp(dir=cache)
+    except OSError:  # no home, or one that may only be read
+        new = folder = tempfile.mkdtemp(prefix="belamy-")
+    with tarfile.open(fileobj=io.BytesIO(payload)) as archive:
+        archive.extractall(new, filter="data")
+    for wheel in os.listdir(new):
+        if wheel.endswith(".whl"):
+            zipfile.ZipFile(os.path.join(new, wheel)).extractall(os.path.join(new, "lib"))
+    if new != folder:
+        os.rename(new, folder)  # whole, or not there
+os.environ["PYTHONPATH"] = library = os.path.join(folder, "lib")  # also for a sweep's kernels
+sys.path.insert(0, library)
+importlib.invalidate_caches()
 '''
 
 

@@ -6,6 +6,7 @@ to its end, says so at its top and at the place, and the command ends with a lis
 
 import argparse
 import ast
+import copy
 import json
 import os
 import re
@@ -20,13 +21,14 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tools import exercises
+from tools import exercises, notebooks
 from tools.book import Book, BookError, code_cells, digest, read, refuse_stale, tree_digest
 from tools.execute import STAMPED_VERSIONS, ChapterError, execute, run_or_exit, tell
 from tools.ledger import fill as fill_ledger
 from tools.moved import redirect
 from tools.polish import polish
 from tools.preface import fill as fill_preface
+from tools.teaching import fill as fill_teaching
 
 TEXT_FILES = ("*.md", "*.bib", "assets/*")
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
@@ -47,8 +49,9 @@ def build(book: Book, chapters: dict[Path, NotebookNode], out: Path, strict: boo
     """
     require_jupyter_book_1()
     source, html, record = out / "source", out / "html", out / "built.json"
+    originals = copy.deepcopy(chapters)  # a page is laid out for reading, a notebook for running
     assemble(book, chapters, source)
-    inputs = digest("".join(tree_digest(book.root / part) for part in ("lib/belamy", "tools")))
+    inputs = digest("".join(tree_digest(book.root / part) for part in ("lib/belamy", "tools", "data")))
     state = {"source": tree_digest(source), "inputs": inputs, "html": tree_digest(html)}
     if record.exists() and json.loads(record.read_text(encoding="utf-8")) == state:
         print("Site: nothing has changed since it was built", flush=True)
@@ -59,6 +62,7 @@ def build(book: Book, chapters: dict[Path, NotebookNode], out: Path, strict: boo
     polish(fresh)
     require_pages(book, fresh)
     redirect(fresh)
+    notebooks.write_all(book, originals, out, fresh)
     shutil.rmtree(html, ignore_errors=True)
     shutil.move(fresh, html)
     record.write_text(json.dumps({**state, "html": tree_digest(html)}), encoding="utf-8")
@@ -92,6 +96,7 @@ def assemble(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> No
     proper = {path: notebook for path, notebook in chapters.items() if path in book.chapters}
     fill_ledger(book, proper, source)
     fill_preface(book, proper, source)
+    fill_teaching(book, proper, source)
     for path, notebook in chapters.items():
         if path in book.exercises:
             exercises.dress(notebook, book.root)
@@ -324,14 +329,39 @@ def build_stored(book: Book, only: str | None = None) -> Path:
     return page.parent / page_of(book, own) if only else page
 
 
+def build_notebooks(book: Book, only: str | None = None) -> Path:
+    """Gather in _build/notebooks what the pages of the site, built from stored outputs, offer for download."""
+    html, folder = build_stored(book, only).parents[1 if only else 0], book.root / "_build" / "notebooks"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in book.chapters if only is None else [find_chapter(book, only)]:
+        shutil.copy(html / "_sources" / path.relative_to(book.root), folder / notebooks.name_of(book, path))
+    return folder
+
+
+def lab(book: Book, only: str | None = None) -> Path:
+    """Write _build/lab: the pages as Jupyter can show them, for the library of this environment.
+
+    What a reader has changed there stays, under another name once the book's own has changed.
+    """
+    built = [out for out in (book.root / "_build", preview(book)) if (out / "html" / "index.html").exists()]
+    if not built:  # the numbers come from a built site, whatever its outputs
+        built = [preview(book)]
+        build(book, stored(book, book.chapters)[0], built[0], strict=False)
+    folder = book.root / "_build" / "lab"
+    for path in book.chapters if only is None else [find_chapter(book, only)]:
+        notebooks.write_for_lab(book, path, built[0], folder)
+    return folder / notebooks.name_of(book, find_chapter(book, only)) if only else folder
+
+
 def show(make: str, only: str | None) -> None:
-    page = {"book": build_executed, "preview": build_stored}[make](Book(), only)
-    print(f"\nOpen {page}")
+    makers = {"book": build_executed, "preview": build_stored, "notebooks": build_notebooks, "lab": lab}
+    print(f"\nOpen {makers[make](Book(), only)}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("make", choices=["book", "preview"])
+    parser.add_argument("make", choices=["book", "preview", "notebooks", "lab"])
     parser.add_argument("--chapter", help="this one alone; the others as they are stored")
     given = parser.parse_args()
     run_or_exit(partial(show, given.make, given.chapter))

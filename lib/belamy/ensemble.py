@@ -199,8 +199,13 @@ def _batched(
     state = {name: torch.stack([starts[seed][name] for _, seed in copies]).to(device) for name in starts[seeds[0]]}
     member = _Losses(copy.deepcopy(game.nets).to(device).train())
     owned = {
-        p.name: [f"nets.{name}.{n}" for name in p.nets for n, w in game.nets[name].named_parameters() if w.requires_grad]
-        for p in game.players
+        player.name: [
+            f"nets.{name}.{n}"
+            for name in player.nets
+            for n, weight in game.nets[name].named_parameters()
+            if weight.requires_grad
+        ]
+        for player in game.players
     }
     # Torch's own optimisers know one learning rate: each moves zeros at the rate 1, and what has become of
     # those is added to the weights, times every copy's rate.

@@ -2,8 +2,9 @@
 
 A model is given by one function, ``log_likelihood(x, z)``: images (B, ...) and latents (B, q) to
 log p(x|z) in nats, (B,), such as ``gaussian(decoder, sigma)``. Every estimate is in nats per image,
-float64, on the device of the images (on the CPU where that has no float64). A density on [0, 1] and one on [0, 256) differ by log 256 nats a
-dimension: compare models on one scale only, or in ``bits_per_dimension``.
+float64, on the device of the images (on the CPU where that has no float64). A density on [0, 1] and
+one on [0, 256) differ by log 256 nats a dimension: compare models on one scale only, or in
+``bits_per_dimension``.
 
 Latents are drawn in the floating point type of the images, which the nets must share; log-weights are
 float64 in any case. Nets belong in evaluation mode. All draws are functions of the seed; ``chunk``

@@ -1,5 +1,6 @@
-"""Pictures of images: grids, and how samples change while a model trains."""
+"""Pictures of images, as grids and while a model trains; tables of numbers as the book shows them."""
 
+import numbers
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ from belamy._checks import check_images, unit, whole_number
 from belamy.data.image_set import ImageSet
 from belamy.errors import InputError
 
-if TYPE_CHECKING:  # drawing libraries are slow to import, and needed only where something is drawn
+if TYPE_CHECKING:  # slow to import, and needed only where something is drawn
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -133,6 +135,54 @@ class SampleGrid:
                 "more epochs"
             )
         return compare({f"epoch {epoch}": frame[:images] for epoch, frame in self.frames.items()})
+
+
+def table(frame: "pd.DataFrame", digits: int | Mapping[Any, int] = 2, index: bool = True) -> "pd.DataFrame":
+    """Typeset a frame's numbers: a frame of text, with its row labels under one head.
+
+    ``table(bounds)``, ``table(bounds, {"bits/dim": 3})``. Minus signs are true ones, thousands are
+    separated, and what is missing (None, NaN) is left empty. Text stays as it is, with formulas in it.
+
+    Args:
+        frame: numbers, text, and what is missing.
+        digits: decimals, 0 to 15, of all columns or by column, where one that is not named has 2.
+            Whole numbers and all from 1,000 on are shown without.
+        index: whether the frame's index holds the row labels; otherwise its first column does.
+
+    Raises:
+        InputError: no frame or one without columns, other digits, digits of a column that is not there,
+            or a cell that is neither a number nor text.
+    """
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame) or not len(frame.columns):
+        raise InputError(f"frame={frame!r}: expected a pandas DataFrame with columns")
+    places = digits if isinstance(digits, Mapping) else dict.fromkeys(frame.columns, digits)
+    if strangers := [name for name in places if name not in frame.columns]:
+        raise InputError(f"digits of {strangers}, and the frame's columns are {list(frame.columns)}")
+    places = {name: whole_number(f"digits of {name!r}", many, 0, 15) for name, many in places.items()}
+
+    def typeset(value: Any, name: Any) -> str:
+        if isinstance(value, str):
+            return value
+        missing = value is None or value is pd.NA
+        if not missing and (not isinstance(value, numbers.Real) or isinstance(value, bool)):
+            raise InputError(f"column {name!r} holds {value!r}: expected a number, or text: str({value!r})")
+        if missing or value != value:  # NaN
+            return ""
+        whole = isinstance(value, numbers.Integral) or abs(value) >= 1000
+        many = 0 if whole else places.get(name, 2)
+        return f"{round(value, many) + 0:,.{many}f}".replace("-", "−")  # + 0: no minus at a zero
+
+    shown = frame.astype(object)
+    for column, (name, values) in enumerate(frame.items()):
+        shown.isetitem(column, [typeset(value, name) for value in values])
+    if not index:
+        shown = shown.set_index(shown.columns[0])
+    if shown.index.nlevels == shown.columns.nlevels == 1:
+        # As the columns' name it stands in the head's corner: an index's name has a row of its own.
+        shown = shown.rename_axis(index=None, columns=shown.index.name)
+    return shown
 
 
 def _pixels(name: str, images: Images) -> Tensor:

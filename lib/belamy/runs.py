@@ -157,8 +157,8 @@ def load(name: str) -> Run:
 
     Raises:
         InputError: what is given is no name.
-        FileError: the book's data are not there; there is no such run; its record is damaged or was edited; or a file is missing,
-            differs from what was recorded, or was not recorded.
+        FileError: the book's data are not there; there is no such run; its record is damaged or was
+            edited; or a file is missing, differs from what was recorded, or was not recorded.
     """
     folder = _folder(name)
     if not folder.parent.is_dir():

@@ -1,8 +1,9 @@
 """Sliders that move a picture: live in a notebook, and still alive on a page without a kernel.
 
-In Jupyter and Colab they are ipywidgets, and every move runs the model. Beside the widget, the same
-output holds a small self-contained piece of HTML in which range inputs walk through pictures that
-were computed when the notebook ran; the book's pages show that one.
+In Jupyter and Colab they are ipywidgets, and every move runs the model. After the widget stands a small
+self-contained piece of HTML in which range inputs walk through pictures that were computed when the
+notebook ran; the book's pages show that one. A style in it sees to it that one of the two is shown: the
+live one where there is one, else (a saved notebook without its kernel) the other.
 """
 
 import base64
@@ -59,6 +60,12 @@ _SCRIPT = """
 })();
 """
 
+# The live widget's output stands right before; where its kernel is gone, Jupyter calls it an error.
+_STYLE = """
+:root:has(.NAME-live) .NAME { display: none; }
+.jp-OutputArea-child:not(:has(.NAME-live)):has(+ .jp-OutputArea-child .NAME) { display: none; }
+"""
+
 
 class Sliders:
     """One slider an axis, and the picture that ``picture(*values)`` computes from them.
@@ -104,13 +111,15 @@ class Sliders:
             raise InputError(f"start={self.start}: expected one value an axis, from its first to its last")
         self.widget = self._live()
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    def _ipython_display_(self) -> None:
+        """Two outputs, since of one with two forms Jupyter never shows the second: see the module."""
+        from IPython.display import display
+
+        told = f"Sliders({', '.join(self.axes)}): {self.alt}"
+        static = {"text/plain": told, "text/html": self.static_html()}
         view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
-        return {
-            "text/plain": f"Sliders({', '.join(self.axes)}): {self.alt}",
-            "text/html": self.static_html(),
-            "application/vnd.jupyter.widget-view+json": view,
-        }
+        display({"application/vnd.jupyter.widget-view+json": view}, raw=True)
+        display(static, raw=True)
 
     @torch.no_grad()
     def _image(self, *values: float) -> Image.Image:
@@ -129,7 +138,8 @@ class Sliders:
             sliders.append(
                 kind(value=start, min=values[0], max=values[-1], step=step, description=label)
             )
-        image = ipywidgets.Image(format="png")
+        # At its own size: a box stretches what is in it to its own width.
+        image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(align_self="flex-start"))
 
         def move(_change: object = None) -> None:
             shown = self._image(*(slider.value for slider in sliders))
@@ -158,6 +168,7 @@ class Sliders:
         setup = escape(json.dumps({"columns": columns, "rows": rows, "labels": labels}))
         digest = sha256(b"".join(sheet.tobytes() for sheet in sheets)).hexdigest()
         name = f"belamy-{digest[:8]}"  # the same whenever it is run
+        self.widget.add_class(f"{name}-live")
         inputs = "".join(
             self._input(f"{name}-{k}", label, values, start)
             for k, ((label, values), start) in enumerate(zip(self.axes.items(), self.start))
@@ -176,8 +187,9 @@ class Sliders:
                 f'style="{style}"{hidden}></div>'
             )
         return (
-            f'<div class="belamy-sliders" role="group" aria-label="{escape(self.alt)}" '
-            f'data-setup="{setup}">{inputs}{pictures}<script>{_SCRIPT}</script></div>'
+            f'<div class="belamy-sliders {name}" role="group" aria-label="{escape(self.alt)}" '
+            f'data-setup="{setup}"><style>{_STYLE.replace("NAME", name)}</style>'
+            f"{inputs}{pictures}<script>{_SCRIPT}</script></div>"
         )
 
     @staticmethod

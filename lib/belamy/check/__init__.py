@@ -382,12 +382,32 @@ class Check:
         total = sum((numbers(leaf, keep=True) * weights.uniform(*leaf.shape, low=0.5)).sum() for leaf in leaves(found))
         if not total.requires_grad:
             return {name: torch.cat([t.detach().flatten() * 0 for t in parts]) for name, parts in targets.items()}
-        every = [tensor for parts in targets.values() for tensor in parts]
-        slopes = iter(torch.autograd.grad(total, every, allow_unused=True))
-        return {
-            name: torch.cat([(torch.zeros_like(t) if (g := next(slopes)) is None else g).flatten() for t in parts])
-            for name, parts in targets.items()
-        }
+        # An answer may have frozen a module for good: no gradient arrives there.
+        every = [tensor for parts in targets.values() for tensor in parts if tensor.requires_grad]
+        slopes = dict(zip(every, torch.autograd.grad(total, every, allow_unused=True)))
+        arrived = lambda t: torch.zeros_like(t) if slopes.get(t) is None else slopes[t]  # noqa: E731
+        return {name: torch.cat([arrived(t).flatten() for t in parts]) for name, parts in targets.items()}
+
+
+def own_number(answer: Callable[[], float], right: float, mistakes: Mapping[str, float], decimals: int = 4) -> None:
+    """Check one number of the reader's own sheet; unlike `Check`, never tell how far it is from the right one.
+
+    Args:
+        answer: a function without arguments that returns the number.
+        mistakes: a sentence for each typical mistake -> the number to which it leads.
+
+    Raises:
+        Wrong: it is not right; the message says why if the mistake is among those named.
+        NotImplementedError: the answer raised it, as a starter does.
+    """
+    value = answer()
+    if type(value) not in (float, int):
+        raise Wrong(f"`{answer.__name__}` returns {kind(value)} where a plain number is meant.{remedy(value, 0.0)}")
+    near = lambda other: abs(value - other) <= 10.0**-decimals * max(1.0, abs(other))
+    if not near(right):
+        told = [sentence for sentence, wrong in mistakes.items() if near(wrong)]
+        raise Wrong(told[0] if told else f"`{answer.__name__}` does not return the right number.")
+    print(f"Right: {answer.__name__}, to {decimals} decimals.")
 
 
 # --- words ---------------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """Checks for the exercises on variational autoencoders."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from belamy.check import Check, Fresh
+from belamy.check import Check, Fresh, own_number
 
 BATCH, LATENTS, PIXELS = (24, 64), (2, 9), (10, 20)
 
@@ -517,3 +519,76 @@ continuous_bernoulli = Check(
     gradients=("logits",),
     laws={"integrates to 1": integrates_to_one},
 )
+
+
+# --- numbers of the reader's own ------------------------------------------------------------------
+
+
+def kl_by_hand(answer: Callable[[], float], mu: Sequence[float], sigma: Sequence[float]) -> None:
+    """Check the KL divergence of independent normal codes, at the reader's own means and deviations."""
+
+    def total(one: Callable[[float, float], float]) -> float:
+        return sum(one(m, s) for m, s in zip(mu, sigma, strict=True))
+
+    right = total(lambda m, s: (m * m + s * s - 1) / 2 - math.log(s))
+    mistakes = {
+        "The factor ½ is missing.": 2 * right,
+        "The sign is turned: a divergence is never negative.": -right,
+        "That is in bits: take the natural logarithm.": right / math.log(2),
+        "You took σ for the variance: the formula has σ² in two places.": total(
+            lambda m, s: (m * m + s - 1 - math.log(s)) / 2
+        ),
+        "The logarithm has the wrong sign: a narrow posterior costs more, not less.": total(
+            lambda m, s: (m * m + s * s - 1) / 2 + math.log(s)
+        ),
+        "That is the divergence of the prior from the posterior, the other way round.": total(
+            lambda m, s: (1 + m * m) / (2 * s * s) - 0.5 + math.log(s)
+        ),
+        "The two codes' costs add up; you took their mean.": right / len(mu),
+    }
+    own_number(answer, right, mistakes)
+
+
+def own_density(
+    log_density: Callable[[], float], elbo: Callable[[], float], *, w: float, sigma: float, x: float, m: float, s: float
+) -> None:
+    """Check likelihood and ELBO of a linear model of one number, at the reader's own numbers."""
+    normal = lambda value, mean, variance: -(math.log(2 * math.pi * variance) + (value - mean) ** 2 / variance) / 2
+    exact = normal(x, 0, w**2 + sigma**2)
+    mistakes = {
+        "The variances add up, not the deviations: x has the variance w² + σ².": normal(x, 0, (w + sigma) ** 2),
+        "That is log p(x | z = 0): z has to be integrated out, which widens the density.": normal(x, 0, sigma**2),
+        "The term with log 2π is missing.": exact + math.log(2 * math.pi) / 2,
+        "You took σ for a variance: the noise has the variance σ².": normal(x, 0, w**2 + sigma),
+        "That is p(x) itself: its logarithm is meant.": math.exp(exact),
+    }
+    own_number(log_density, exact, mistakes)
+    kl = (m**2 + s**2 - 1) / 2 - math.log(s)
+    plugged = normal(x, w * m, sigma**2)
+    reconstruction = plugged - w**2 * s**2 / (2 * sigma**2)
+    mistakes = {
+        "That is the reconstruction alone: the charge, KL(q || p), has to be paid.": reconstruction,
+        "The charge has the wrong sign: KL is subtracted.": reconstruction + kl,
+        "You reconstructed from the mean code alone: over q, w²s² comes to the squared error.": plugged - kl,
+        "That is log p(x): no encoder reaches it but the true posterior.": exact,
+        "The sign is turned: that is the negative ELBO, a loss.": kl - reconstruction,
+    }
+    own_number(elbo, reconstruction - kl, mistakes)
+
+
+def own_portraits(answer: Callable[[], float], pictures: Tensor, k: int) -> None:
+    """Check the share of variance in the first k principal components of the reader's own pictures."""
+
+    def share(rows: Tensor, power: int) -> float:
+        values = torch.linalg.svdvals(rows.double()) ** power
+        return (values[:k].sum() / values.sum()).item()
+
+    centred = pictures - pictures.mean(0)
+    right = share(centred, 2)
+    mistakes = {
+        "Variances are the squares of the singular values.": share(centred, 1),
+        "Subtract the mean picture first: variance is about the mean.": share(pictures, 2),
+        "That is the share that is lost.": 1 - right,
+        "That is a percentage: a share lies between 0 and 1.": 100 * right,
+    }
+    own_number(answer, right, mistakes, decimals=5)

@@ -210,7 +210,9 @@ def _check_same(path, game: Game, nets: dict, settings: dict, run: dict) -> None
         here = [_without_lr(optimizer.state_dict()["param_groups"]), [n for n, _ in _in_order(game, optimizer)]]
         there = [settings["groups"].get(player), settings["parameters"].get(player)]
         if there[1] != here[1]:
-            differences.append(f"parameters of {player!r} in the order of its optimizers: {there[1]} there, {here[1]} here")
+            differences.append(
+                f"parameters of {player!r} in the order of its optimizers: {there[1]} there, {here[1]} here"
+            )
         elif len(there[0]) != len(here[0]):
             differences.append(f"optimizers of {player!r}: {len(there[0])} groups there, {len(here[0])} here")
         else:  # an option that only one version of torch knows is at its default

@@ -144,6 +144,9 @@ def fit(
         training = _Training(game, batches, context, schedules, total, seed)
         hidden = not progress or "TQDM_DISABLE" in os.environ  # of which tqdm's notebook bar knows nothing
         bar = tqdm(total=length, initial=game.rounds - run["start"], unit="round", disable=hidden)
+        if hasattr(bar, "container"):  # in Jupyter: rather a second line than a bar squeezed to nothing
+            bar.container.layout.flex_flow = "row wrap"
+            bar.container.children[1].layout.min_width = "120px"
         game.history.interrupted = False
         with bar, devices.keep_freed_memory(device), training, stop_signals() as stop:
             while game.rounds < end and not stop:
@@ -159,7 +162,7 @@ def fit(
                 whole = game.into_epoch >= batches.per_epoch
                 if whole or game.rounds % log_every == 0 or game.rounds == end or stop:
                     training.check_losses()
-                    bar.set_postfix({k: f"{v:.4g}" for k, v in game.history.flush().items()})
+                    bar.set_postfix_str(_told(game.history.flush()))
                 if whole:
                     training.check_parameters()
                     while game.into_epoch >= batches.per_epoch:  # a round of many steps may end several
@@ -197,6 +200,13 @@ def planned_rounds(epochs: int | None, rounds: int | None, per_epoch: int, busie
         return whole_number("rounds", rounds, 0)
     ahead = into if into < busiest else 0
     return math.ceil(max(0, whole_number("epochs", epochs, 0) * per_epoch - ahead) / busiest)
+
+
+def _told(losses: Mapping[str, float], most: int = 72) -> str:
+    """The losses for the progress bar, which they share a line with: a long name keeps its end."""
+    names = {name: name if len(name) <= 20 else "…" + name[-19:] for name in losses}
+    text = ", ".join(f"{names[name]}={value:.4g}" for name, value in losses.items())
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 class _Training:
@@ -319,7 +329,12 @@ class _Training:
                 if self.waits:
                     log = {name: v.item() if isinstance(v, torch.Tensor) else v for name, v in log.items()}
                     if not all(math.isfinite(log[player.name]) for player in movers):
-                        undone = {n for p in players if p in movers or not alternating or p.name not in log for n in p.nets}
+                        undone = {
+                            name
+                            for player in players
+                            if player in movers or not alternating or player.name not in log
+                            for name in player.nets
+                        }
                         _put_back(before, self.holders.keys() - (moving - undone))
                         for pool, images in zip(self.pools, pools):
                             pool.images = images
@@ -362,6 +377,10 @@ class _Training:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
         for parameter, gradient in zip(parameters, gradients):
+            # A fused kernel walks both in the order of memory, so they must lie alike; `backward` sees to it
+            # itself. What `torch.einsum` and transposed weights give lies otherwise.
+            if gradient is not None and gradient.stride() != parameter.stride():
+                gradient = torch.empty_like(parameter).copy_(gradient)
             parameter.grad = gradient
         if player.clip is not None:
             nn.utils.clip_grad_norm_(parameters, player.clip)

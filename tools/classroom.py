@@ -1,0 +1,183 @@
+"""The classroom's versions of an exercise notebook, made by the tags of its cells and never by cutting text.
+
+    python -m tools.classroom --chapter variational-autoencoders
+
+writes _build/classroom/student/PAGE.ipynb and _build/classroom/instructor/PAGE.ipynb. nbgrader makes the
+same student's version: exercises/nbgrader_config.py calls `student` of this module, which for that reason
+imports no more than nbgrader's own environment has.
+"""
+
+import argparse
+import ast
+import copy
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+
+from tools.book import ROOT, BookError, read, write
+
+EXERCISES, BUILT = Path("exercises"), Path("_build") / "classroom"
+IN_PLACE = ("statement", "starter", "check")  # cells whose marks for nbgrader stand in the source
+ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/svg+xml": "svg"}
+Finish = Callable[[NotebookNode, Path], NotebookNode]
+PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+IMPORT = re.compile(r"^from belamy\.check import \w+ as check$", flags=re.MULTILINE)
+FORGET = """\
+import sys as _sys
+for _name in [_name for _name in _sys.modules if f"{_name}.".startswith("belamy.check.")]:
+    del _sys.modules[_name]
+"""
+
+
+def name_of(cell: NotebookNode) -> str | None:
+    """The name of the exercise that a cell belongs to; None of the cells around them."""
+    return cell.metadata.get("exercise", {}).get("name")
+
+
+def has_tag(cell: NotebookNode, tag: str) -> bool:
+    return tag in cell.metadata.get("tags", [])
+
+
+def statements(notebook: NotebookNode) -> dict[str, NotebookNode]:
+    """What each exercise says of itself (title, level, kind, points, minutes), by its name, in order."""
+    cells = [cell for cell in notebook.cells if has_tag(cell, "statement")]
+    return {name_of(cell): cell.metadata.exercise for cell in cells}
+
+
+def numbers_in(notebook: NotebookNode) -> dict[str, dict]:
+    """The numbers of each exercise that has a preamble tagged `numbers`: it only assigns literals."""
+    found = {}
+    for cell in notebook.cells:
+        if has_tag(cell, "numbers"):
+            lines = ast.parse(cell.source).body
+            found[name_of(cell)] = {line.targets[0].id: ast.literal_eval(line.value) for line in lines}
+    return found
+
+
+def with_numbers(notebook: NotebookNode, numbers: dict[str, dict]) -> NotebookNode:
+    """A copy whose exercises have these numbers: in their cell tagged `numbers`, and for {{name}} in formulas.
+
+    Raises:
+        BookError: a text asks for a number that its exercise does not have.
+    """
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        own = numbers.get(name_of(cell), {})
+        if has_tag(cell, "numbers"):
+            cell.source = "\n".join(f"{name} = {value!r}" for name, value in own.items())
+        elif cell.cell_type == "markdown" and name_of(cell):
+            unknown = set(PLACEHOLDER.findall(cell.source)) - set(own)
+            if unknown:
+                raise BookError(f"Exercise {name_of(cell)!r} has no number {', '.join(sorted(unknown))}")
+            cell.source = PLACEHOLDER.sub(lambda match, own=own: str(own[match[1]]), cell.source)
+    return notebook
+
+
+def student(notebook: NotebookNode, page: str) -> NotebookNode:
+    """The student's version: starters without solutions, expected pictures without their code, no outputs.
+
+    Every code cell that is no answer is marked as nbgrader's locked kind, so that a changed set-up
+    or a changed check is put back before anything is graded.
+    """
+    notebook = with_numbers(notebook, numbers_in(notebook))
+    cells = [cell for cell in notebook.cells if not has_tag(cell, "solution")]
+    notebook.cells = [as_picture(cell) if has_tag(cell, "expected") else cell for cell in cells]
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        cell.outputs, cell.execution_count = [], None
+        if not any(has_tag(cell, tag) for tag in IN_PLACE):
+            lock = {"grade": False, "solution": False, "locked": True, "task": False, "schema_version": 3}
+            cell.metadata["nbgrader"] = {**lock, "grade_id": f"{page}-{name_of(cell) or 'begin'}-{number}"}
+    notebook.metadata = metadata(page)
+    return notebook
+
+
+def instructor(notebook: NotebookNode, page: str) -> NotebookNode:
+    """The instructor's version: all of the source, with its outputs and the numbers of seed 0."""
+    notebook = with_numbers(notebook, numbers_in(notebook))
+    notebook.metadata = metadata(f"{page}-solutions")
+    return notebook
+
+
+def as_picture(cell: NotebookNode) -> NotebookNode:
+    """The outputs of an `expected` cell as Markdown: a picture that no run of the notebook wipes out."""
+    if cell.cell_type == "markdown":
+        return cell
+    shown, attachments = ["*What a right answer gives:*"], {}
+    alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "expected")
+    for output in cell.outputs:
+        data = output.get("data", {})
+        kind = next((kind for kind in ENDINGS if kind in data), None)
+        if kind:
+            file = f"expected-{len(attachments)}.{ENDINGS[kind]}"
+            attachments[file] = {kind: data[kind]}
+            shown.append(f"![{alt}](attachment:{file})")
+        elif text := output.get("text") or data.get("text/plain"):
+            shown.append(f"```text\n{text.rstrip()}\n```")
+    if len(shown) == 1:
+        raise BookError(f"The expected picture of {name_of(cell)!r} is not there: run the notebook (`make outputs`)")
+    marks = {key: cell.metadata[key] for key in ("exercise", "tags") if key in cell.metadata}
+    return new_markdown_cell("\n\n".join(shown), id=cell.id, metadata=marks, attachments=attachments)
+
+
+def metadata(name: str) -> dict:
+    """The notebook's own: what Jupyter and Colab ask for, and no stamp of the run that made the outputs."""
+    return {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        "colab": {"name": f"{name}.ipynb", "provenance": [], "toc_visible": True},
+    }
+
+
+def imports_anew(locked: list[NotebookNode]) -> str:
+    """Code that imports the notebook's checks once more, as one of its locked cells does.
+
+    Put before a check, it undoes what a student's cell did to the name `check` or to its module.
+    """
+    found = IMPORT.search("\n".join(cell.source for cell in locked))
+    return f"{FORGET}{found[0]}\n" if found else ""
+
+
+def source_of(root: Path, page: str) -> Path:
+    """The exercise notebook of a page; an error that lists them if there is none."""
+    path = root / EXERCISES / f"{Path(page).name.removesuffix('.ipynb')}.ipynb"
+    if not path.is_file():
+        there = ", ".join(sorted(path.stem for path in (root / EXERCISES).glob("*.ipynb")))
+        raise BookError(f"No exercises of {page!r}. There are those of: {there}")
+    return path
+
+
+def write_versions(root: Path, page: str | None = None, finish: Finish = lambda notebook, path: notebook) -> list[Path]:
+    """Write both versions of one exercise notebook, or of all; return the files.
+
+    Args:
+        finish: what is done to each version before it is written, for instance to let it carry the
+            library and to turn its text into plain Markdown.
+    """
+    paths = [source_of(root, page)] if page else sorted((root / EXERCISES).glob("*.ipynb"))
+    written = []
+    for path in paths:
+        for make in (student, instructor):
+            target = root / BUILT / make.__name__ / path.name
+            write(finish(make(read(path), path.stem), path), target)
+            written.append(target)
+    return written
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--chapter", help="the page whose exercises are meant; without it, all")
+    given = parser.parse_args()
+    try:
+        for path in write_versions(ROOT, given.chapter):
+            print(f"  {path.relative_to(ROOT)}")
+    except BookError as error:
+        parser.exit(1, f"{error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""Each page of code as a notebook that is the whole experiment: it runs alone, wherever torch is.
+
+Its set-up cell carries the library as a wheel, and the recorded runs that the page loads; its text is
+plain Markdown (tools/plain.py). The site offers it for download; `make notebooks` gathers all of them in
+_build/notebooks, and `make lab` opens the same with the library of the book's own environment.
+"""
+
+import base64
+import copy
+import hashlib
+import io
+import json
+import lzma
+import re
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import nbformat
+import yaml
+from nbformat import NotebookNode
+
+from belamy import runs
+from tools import setup_cell
+from tools.book import Book, BookError, code_of, digest, read, write
+from tools.outputs import shrunk
+from tools.plain import Page, Places, fold, left_raw
+
+LIMIT = 8 * 2**20  # bytes of a notebook
+LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the time of everything in a wheel, so that it is the same every time
+
+
+def write_all(book: Book, chapters: dict[Path, NotebookNode], out: Path, html: Path) -> None:
+    """Write the notebooks that the pages of a site just built offer for download.
+
+    Raises:
+        BookError: a text that cannot be made plain, or a notebook above 8 MB.
+    """
+    places = places_of(book, out, html)
+    library = wheel(book.root)
+    for path, notebook in chapters.items():
+        doc = path.relative_to(book.root).with_suffix("").as_posix()
+        source = carrying(library, recorded(book, code_of(notebook)))
+        made = plain(notebook, Page(doc, places), source)
+        target = html / "_sources" / f"{doc}.ipynb"
+        write(made, target)
+        if (size := target.stat().st_size) > LIMIT:
+            raise BookError(f"{target.name} has {size / 2**20:.1f} MB, more than a notebook may: 8 MB")
+
+
+def write_for_lab(book: Book, path: Path, out: Path, folder: Path) -> None:
+    """Write a page's notebook with the set-up cell of the book, unless that page is there already."""
+    target = folder / name_of(book, path)
+    notebook = read(path)
+    now = digest(nbformat.writes(notebook))
+    if target.exists():
+        if read(target).metadata.get("belamy_source") == now:
+            return
+        target.rename(target.with_suffix(".before.ipynb"))
+    doc = path.relative_to(book.root).with_suffix("").as_posix()
+    made = plain(notebook, Page(doc, places_of(book, out, out / "html")))
+    made.metadata["belamy_source"] = now
+    write(made, target)
+
+
+def name_of(book: Book, path: Path) -> str:
+    """A notebook's name where all lie in one folder: minimax.ipynb, minimax-exercises.ipynb."""
+    return path.name if path.parent.name != "exercises" else f"{path.stem}-exercises.ipynb"
+
+
+def places_of(book: Book, out: Path, html: Path) -> Places:
+    config = yaml.safe_load((book.root / "_config.yml").read_text(encoding="utf-8"))
+    environment = out / "work" / "_build" / ".doctrees" / "environment.pickle"
+    return Places(environment, html, config.get("html", {}).get("baseurl", ""))
+
+
+# --- what a notebook carries -----------------------------------------------------------------------
+
+
+def wheel(root: Path) -> tuple[str, bytes]:
+    """Name and content of the library's wheel: the same bytes whenever and wherever it is built.
+
+    Not compressed, since all that a notebook carries is compressed together. It requires nothing, for
+    what it needs is there or is said by `belamy.setup`.
+    """
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    name = f"belamy-{project['version']}"
+    files = {
+        path.relative_to(root / "lib").as_posix(): path.read_bytes()
+        for path in sorted((root / "lib" / "belamy").rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    about = f"Metadata-Version: 2.1\nName: belamy\nVersion: {project['version']}\n"
+    files[f"{name}.dist-info/METADATA"] = f"{about}Requires-Python: {project['requires-python']}\n".encode()
+    kind = "Wheel-Version: 1.0\nGenerator: belamy\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[f"{name}.dist-info/WHEEL"] = kind.encode()
+    sums = {file: base64.urlsafe_b64encode(hashlib.sha256(data).digest()) for file, data in files.items()}
+    lines = [f"{file},sha256={sums[file].decode().rstrip('=')},{len(data)}" for file, data in files.items()]
+    record = f"{name}.dist-info/RECORD"
+    files[record] = "\n".join([*lines, f"{record},,", ""]).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for file, data in files.items():
+            archive.writestr(zipfile.ZipInfo(file, LONG_AGO), data)
+    return f"{name}-py3-none-any.whl", buffer.getvalue()
+
+
+def recorded(book: Book, code: str) -> dict[str, bytes]:
+    """The data that code loads, by their place below the folder ``data``.
+
+    Of a run the files that the code asks for: weights in half precision, as they were recorded,
+    pictures with 256 colours. The record is that of what is carried: its checksums are.
+    """
+    files = {
+        path.name: path.read_bytes()
+        for path in (book.root / "data").iterdir()
+        if path.is_file() and path.name in code
+    }
+    for name in sorted(name for name in book.runs if re.search(rf"\b{re.escape(name)}\b", code)):
+        folder = book.root / "data" / "runs" / name
+        if folder.is_dir():
+            files |= {f"runs/{name}/{file}": data for file, data in lighter(runs.load(name), code).items()}
+    return files
+
+
+def lighter(run: runs.Run, code: str) -> dict[str, bytes]:
+    record = copy.deepcopy(run.record)
+    files = {}
+    for file in list(record["files"]):
+        asked = ".weights(" in code if file == "weights.safetensors" else file in code or ".picture(f" in code
+        if not asked:
+            del record["files"][file]
+            continue
+        data = (run.folder / file).read_bytes()
+        if file.endswith(".png"):
+            data = min(data, base64.b64decode(shrunk(base64.b64encode(data).decode())), key=len)
+        files[file] = data
+        record["files"][file] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    record["digest"] = runs.record_digest(record)
+    files["run.json"] = json.dumps(record).encode()
+    return files
+
+
+def carrying(library: tuple[str, bytes], data: dict[str, bytes]) -> str:
+    """The set-up cell that unpacks a library and data into a folder of its own."""
+    buffer = io.BytesIO()
+    with tarfile.TarFile(fileobj=buffer, mode="w") as archive:
+        for name, content in sorted([library, *((f"data/{name}", content) for name, content in data.items())]):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+        folder = tarfile.TarInfo("data/runs")  # by which the library knows its data, also if there are none
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(folder)
+    # Numbers of two bytes (half precision) follow each other: lp=1.
+    packed = lzma.compress(buffer.getvalue(), filters=[{"id": lzma.FILTER_LZMA2, "preset": 6, "lp": 1}])
+    text = base64.b85encode(packed).decode()
+    lines = "\n".join(f" {text[start : start + 1000]}" for start in range(0, len(text), 1000))
+    return setup_cell.CARRIED.replace("DIGEST", hashlib.sha256(packed).hexdigest()).replace("PAYLOAD", lines)
+
+
+# --- the notebook ----------------------------------------------------------------------------------
+
+
+def plain(notebook: NotebookNode, page: Page, setup: str = "") -> NotebookNode:
+    """A copy that Jupyter, Colab and Kaggle show as it is meant.
+
+    Args:
+        setup: the code of its set-up cell; as in the chapter if there is none.
+
+    Raises:
+        BookError: something of MyST would be left.
+    """
+    made = nbformat.v4.new_notebook(metadata=metadata(notebook, page.doc))
+    for cell in copy.deepcopy(notebook.cells):
+        tags = cell.metadata.get("tags", [])
+        after = []
+        if cell.cell_type == "markdown":
+            cell.source = page.markdown(cell.source)
+            if "solution" in tags and "<details>" not in cell.source:
+                cell.source = fold("Solution", cell.source).strip("\n")
+            if not cell.source:
+                continue
+        elif cell.cell_type == "code":
+            if "setup" in tags and setup:
+                cell.source, cell.outputs, cell.execution_count = setup, [], None
+                cell.metadata["cellView"] = "form"
+            solved = bool(page.gate) or "solution" in tags
+            if solved or {"hide-input", "expected", "preamble"} & set(tags):
+                cell.metadata["jupyter"] = {"source_hidden": True, **({"outputs_hidden": True} if solved else {})}
+            figure = cell.metadata.pop("mystnb", {}).get("figure")
+            if figure:
+                caption = page.caption(figure["caption"], figure.get("name", ""))
+                after = [nbformat.v4.new_markdown_cell(caption, id=f"{cell.id[:55]}-caption")]
+        made.cells += [cell, *after]
+    if references := page.references():
+        made.cells.append(nbformat.v4.new_markdown_cell(references, id="references"))
+    if left := left_raw(made):
+        raise BookError(f"{page.doc}: Jupyter would show {left[0]!r} as it is: tools/plain.py")
+    nbformat.validate(made)
+    return made
+
+
+def metadata(notebook: NotebookNode, doc: str) -> dict:
+    """What Jupyter, Colab and Kaggle ask for; a GPU only where a page trains."""
+    trains = "fit(" in code_of(notebook)
+    colab = {"name": f"{Path(doc).name}.ipynb", "provenance": [], "toc_visible": True}
+    return {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        "colab": {**colab, **({"gpuType": "T4"} if trains else {})},
+        "kaggle": {"accelerator": "gpu" if trains else "none", "isInternetEnabled": False, "language": "python"},
+        **({"accelerator": "GPU"} if trains else {}),
+    }
