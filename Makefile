@@ -27,7 +27,7 @@ lab: $(STAMP)  ## open the chapters as Jupyter can show them, in JupyterLab (CHA
 notebooks: $(STAMP)  ## write every page as a notebook that runs by itself into _build/notebooks
 	@$(BIN)/python -m tools.website notebooks
 
-colab-check: $(STAMP)  ## run those notebooks as Colab would, without a network (PAGE="dcgan infogan": those; half an hour for all)
+colab-check: $(STAMP)  ## run those notebooks as Colab would, without a network (PAGE="dcgan infogan": those; three quarters of an hour for all)
 	@$(BIN)/python -m tools.website notebooks
 	@$(BIN)/python -m tools.colab $(PAGE)
 
@@ -54,7 +54,7 @@ sweep: $(STAMP)  ## make the whole table of a sweep: RUN=name, or NOTEBOOK=path 
 	$(if $(RUN)$(NOTEBOOK),,$(error say which: make sweep RUN=name, or NOTEBOOK=my.ipynb GRID=my.json))
 	@$(BIN)/python -m $(if $(NOTEBOOK),belamy.sweep $(NOTEBOOK),tools.record sweep $(RUN)) $(if $(GRID),--grid $(GRID)) $(if $(JOBS),--jobs $(JOBS))
 
-classroom: $(STAMP)  ## write the student's and the instructor's notebooks into _build/classroom (CHAPTER=name: of one page)
+classroom: $(STAMP)  ## write the student's and the instructor's notebooks, which run by themselves, into _build/classroom (CHAPTER=name)
 	@$(BIN)/python -m tools.classroom $(ONE)
 
 sheet: $(STAMP)  ## a sheet and a key for each student: CHAPTER=name STUDENTS=names.csv SECRET=word
@@ -63,7 +63,7 @@ sheet: $(STAMP)  ## a sheet and a key for each student: CHAPTER=name STUDENTS=na
 grade: $(STAMP)  ## grade returned sheets: CHAPTER=name RETURNED=folder
 	@$(BIN)/python -m tools.sheets grade $(ONE) --returned "$(RETURNED)"
 
-classroom-check: $(STAMP)  ## does nbgrader take the exercises as they are? In an environment of its own (CHAPTER=name)
+classroom-check: $(STAMP)  ## does nbgrader take the exercises as they are, do both versions of all run? (CHAPTER=name: of one)
 	@$(BIN)/python -m tools.classroom_check $(ONE)
 
 setup: $(STAMP)  ## create .venv with the pinned versions (the other targets do it by themselves)

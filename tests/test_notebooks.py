@@ -15,13 +15,15 @@ import pytest
 from conftest import ROOT
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tools import colab, notebooks, plain
+from tools import classroom, colab, exercises, notebooks, plain, website
 from tools.book import Book, BookError, code_of, read
 
 BOOK = Book(ROOT)
 ONLY = os.environ.get("BELAMY_CHAPTER")
-PATHS = [path for path in BOOK.chapters if ONLY in (None, "", path.stem)]
+PATHS = [path for path in BOOK.notebooks if ONLY in (None, "", path.stem)]
+EXERCISES = [path for path in PATHS if path in BOOK.exercises]
 LIGHT = [path for path in PATHS if path.stem in ("prerequisites", "reading-the-code")]
+LIGHT += [path for path in EXERCISES if path.stem == "samples"]
 name_of = lambda path: path.relative_to(ROOT).as_posix()  # noqa: E731
 
 
@@ -41,13 +43,52 @@ def test_a_notebook_is_plain_small_and_valid(html, path):
     ids = [cell.id for cell in notebook.cells]
     assert len(set(ids)) == len(ids)
     assert ("accelerator" in notebook.metadata) == ("fit(" in code_of(read(path)))
-    assert notebook.metadata.colab.name == path.name and notebook.metadata.colab.toc_visible
+    assert notebook.metadata.colab.name == notebooks.name_of(BOOK, path) and notebook.metadata.colab.toc_visible
     for cell in notebook.cells:
         if "hide-input" in cell.metadata.get("tags", []):
             assert cell.metadata.jupyter.source_hidden
         assert str(ROOT) not in cell.source
     before = [c.source for c in read(path).cells if c.cell_type == "code" and "setup" not in c.metadata.get("tags", [])]
     assert [c.source for c in notebook.cells if c.cell_type == "code"][1:] == before
+
+
+@pytest.mark.parametrize("path", EXERCISES, ids=name_of)
+def test_an_exercise_shows_its_task_and_numbers_and_folds_its_solution(html, path):
+    notebook = read(offered(html, path))
+    hours = next(line for line in notebook.cells[0].source.splitlines() if line.startswith("*"))
+    assert "exercises" in hours and "points" in hours
+    for name, cells in exercises.groups(notebook).items():
+        task, text = exercises.described(cells), cells[0].source
+        assert text.startswith("#### Exercise ") and task["title"] in text.splitlines()[0]
+        assert f"Level {task['level']}, " in text and f"about {task['minutes']} minutes" in text
+        solution = [cell for cell in cells if exercises.has_tag(cell, "solution")]
+        assert solution, name
+        for cell in solution:
+            folded = cell.source.startswith("<details>") and cell.source.endswith("</details>")
+            assert folded if cell.cell_type == "markdown" else cell.metadata.jupyter.source_hidden
+        markdown = [cell.source for cell in cells if cell.cell_type == "markdown"]
+        assert not exercises.PLACE.search("\n".join(markdown))
+
+
+@pytest.fixture(scope="module")
+def finish(html):
+    return notebooks.finisher(BOOK, website.preview(BOOK), html)
+
+
+@pytest.mark.parametrize("path", EXERCISES, ids=name_of)
+def test_the_classroom_s_versions_are_plain_and_carry_the_library(finish, path):
+    source = read(path)
+    student, instructor = [finish(make(source, path.stem), path) for make in (classroom.student, classroom.instructor)]
+    assert plain.left_raw(student) == plain.left_raw(instructor) == []
+    for made in (student, instructor):
+        (setup,) = (cell.source for cell in made.cells if exercises.has_tag(cell, "setup"))
+        assert "CARRIED" in setup
+    assert not any(exercises.has_tag(cell, "solution") for cell in student.cells)
+    # nbgrader makes the same of the instructor's as of the source
+    again = classroom.student(instructor, path.stem)
+    assert [(c.cell_type, c.source, c.metadata.get("nbgrader")) for c in again.cells if c.id != "references"] == [
+        (c.cell_type, c.source, c.metadata.get("nbgrader")) for c in student.cells if c.id != "references"
+    ]
 
 
 PROBE = """

@@ -2,14 +2,13 @@
 
     python -m tools.classroom --chapter variational-autoencoders
 
-writes _build/classroom/student/PAGE.ipynb and _build/classroom/instructor/PAGE.ipynb. nbgrader makes the
-same student's version: exercises/nbgrader_config.py calls `student` of this module, which for that reason
-imports no more than nbgrader's own environment has.
+writes _build/classroom/student/PAGE.ipynb and _build/classroom/instructor/PAGE.ipynb, which carry the library
+and run by themselves. nbgrader makes the same student's version of either source, exercises/PAGE.ipynb or the
+instructor's: exercises/nbgrader_config.py calls `student` of this module, which for that reason imports no
+more than nbgrader's own environment has.
 """
 
 import argparse
-import ast
-import copy
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +16,13 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
-from tools.book import ROOT, BookError, read, write
+from tools.book import ROOT, Book, BookError, read, write
+from tools.exercises import complete, has_tag, name_of
 
 EXERCISES, BUILT = Path("exercises"), Path("_build") / "classroom"
 IN_PLACE = ("statement", "starter", "check")  # cells whose marks for nbgrader stand in the source
 ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/svg+xml": "svg"}
 Finish = Callable[[NotebookNode, Path], NotebookNode]
-PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 IMPORT = re.compile(r"^from belamy\.check import \w+ as check$", flags=re.MULTILINE)
 FORGET = """\
 import sys as _sys
@@ -32,48 +31,10 @@ for _name in [_name for _name in _sys.modules if f"{_name}.".startswith("belamy.
 """
 
 
-def name_of(cell: NotebookNode) -> str | None:
-    """The name of the exercise that a cell belongs to; None of the cells around them."""
-    return cell.metadata.get("exercise", {}).get("name")
-
-
-def has_tag(cell: NotebookNode, tag: str) -> bool:
-    return tag in cell.metadata.get("tags", [])
-
-
 def statements(notebook: NotebookNode) -> dict[str, NotebookNode]:
     """What each exercise says of itself (title, level, kind, points, minutes), by its name, in order."""
     cells = [cell for cell in notebook.cells if has_tag(cell, "statement")]
     return {name_of(cell): cell.metadata.exercise for cell in cells}
-
-
-def numbers_in(notebook: NotebookNode) -> dict[str, dict]:
-    """The numbers of each exercise that has a preamble tagged `numbers`: it only assigns literals."""
-    found = {}
-    for cell in notebook.cells:
-        if has_tag(cell, "numbers"):
-            lines = ast.parse(cell.source).body
-            found[name_of(cell)] = {line.targets[0].id: ast.literal_eval(line.value) for line in lines}
-    return found
-
-
-def with_numbers(notebook: NotebookNode, numbers: dict[str, dict]) -> NotebookNode:
-    """A copy whose exercises have these numbers: in their cell tagged `numbers`, and for {{name}} in formulas.
-
-    Raises:
-        BookError: a text asks for a number that its exercise does not have.
-    """
-    notebook = copy.deepcopy(notebook)
-    for cell in notebook.cells:
-        own = numbers.get(name_of(cell), {})
-        if has_tag(cell, "numbers"):
-            cell.source = "\n".join(f"{name} = {value!r}" for name, value in own.items())
-        elif cell.cell_type == "markdown" and name_of(cell):
-            unknown = set(PLACEHOLDER.findall(cell.source)) - set(own)
-            if unknown:
-                raise BookError(f"Exercise {name_of(cell)!r} has no number {', '.join(sorted(unknown))}")
-            cell.source = PLACEHOLDER.sub(lambda match, own=own: str(own[match[1]]), cell.source)
-    return notebook
 
 
 def student(notebook: NotebookNode, page: str) -> NotebookNode:
@@ -82,7 +43,7 @@ def student(notebook: NotebookNode, page: str) -> NotebookNode:
     Every code cell that is no answer is marked as nbgrader's locked kind, so that a changed set-up
     or a changed check is put back before anything is graded.
     """
-    notebook = with_numbers(notebook, numbers_in(notebook))
+    notebook = complete(notebook, page)
     cells = [cell for cell in notebook.cells if not has_tag(cell, "solution")]
     notebook.cells = [as_picture(cell) if has_tag(cell, "expected") else cell for cell in cells]
     for number, cell in enumerate(notebook.cells):
@@ -98,7 +59,7 @@ def student(notebook: NotebookNode, page: str) -> NotebookNode:
 
 def instructor(notebook: NotebookNode, page: str) -> NotebookNode:
     """The instructor's version: all of the source, with its outputs and the numbers of seed 0."""
-    notebook = with_numbers(notebook, numbers_in(notebook))
+    notebook = complete(notebook, page)
     notebook.metadata = metadata(f"{page}-solutions")
     return notebook
 
@@ -151,7 +112,11 @@ def source_of(root: Path, page: str) -> Path:
     return path
 
 
-def write_versions(root: Path, page: str | None = None, finish: Finish = lambda notebook, path: notebook) -> list[Path]:
+def as_it_is(notebook: NotebookNode, path: Path) -> NotebookNode:
+    return notebook
+
+
+def write_versions(root: Path, page: str | None = None, finish: Finish = as_it_is) -> list[Path]:
     """Write both versions of one exercise notebook, or of all; return the files.
 
     Args:
@@ -168,12 +133,20 @@ def write_versions(root: Path, page: str | None = None, finish: Finish = lambda 
     return written
 
 
+def portable(root: Path) -> Finish:
+    """Lets versions carry the library and have plain Markdown, with the numbers of the site, which it builds."""
+    from tools import notebooks, website  # nbgrader's environment lacks what they need
+
+    out = website.build_for_numbers(book := Book(root))
+    return notebooks.finisher(book, out, out / "html")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--chapter", help="the page whose exercises are meant; without it, all")
     given = parser.parse_args()
     try:
-        for path in write_versions(ROOT, given.chapter):
+        for path in write_versions(ROOT, given.chapter, portable(ROOT)):
             print(f"  {path.relative_to(ROOT)}")
     except BookError as error:
         parser.exit(1, f"{error}\n")

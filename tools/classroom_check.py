@@ -3,7 +3,8 @@
     python -m tools.classroom_check --chapter variational-autoencoders
 
 generates the assignment from the source, has nine students hand something in, looks at the submissions as
-tools/grading.py does, grades them, and compares the points with those that each should have.
+tools/grading.py does, grades them, and compares the points with those that each should have. Without --chapter it does so with one
+page, and runs both versions of every page.
 """
 
 import argparse
@@ -16,15 +17,16 @@ import sys
 import sysconfig
 import time
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from nbformat import NotebookNode
 
 from tools.book import ROOT, BookError, read, write
-from tools.classroom import EXERCISES, has_tag, name_of, source_of, statements
-from tools.grading import look_at
+from tools.classroom import EXERCISES, instructor, source_of, statements, student
+from tools.exercises import has_tag, name_of
+from tools.grading import look_at, run
 
 NBGRADER = "nbgrader==0.9.6"
 CACHE = ROOT / ".cache" / "classroom"
@@ -167,12 +169,40 @@ def check(root: Path, page: str) -> bool:
     return passed
 
 
+def failures(root: Path, page: str, makers: Sequence[Callable] = (student, instructor)) -> list[str]:
+    """What fails in the instructor's version, and in the student's other than by an answer that is missing."""
+    source, told = read(source_of(root, page)), []
+    checked = set(solutions(source))
+    for make in makers:
+        code = [cell for cell in make(source, page).cells if cell.cell_type == "code"]
+        cells = [
+            {"exercise": name_of(cell), "role": "check" if has_tag(cell, "check") else "code", "source": cell.source}
+            for cell in code
+        ]
+        reports, status = run(cells)
+        if status or reports[-1] != {"begins": "end"}:
+            told.append(f"{make.__name__}: ended early, status {status}")
+        failed = [report for report in reports if report.get("reason")]
+        missing = [one for one in failed if make is student and one["reason"].startswith("NotImplementedError")]
+        told += [f"{make.__name__}, {one['exercise']}: {one['reason']}" for one in failed if one not in missing]
+        if make is student and (passed := checked - {one["exercise"] for one in missing if one["role"] == "check"}):
+            told.append(f"student: no answer, and the check says nothing: {', '.join(sorted(passed))}")
+    return told
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--chapter", default="variational-autoencoders")
+    parser.add_argument("--chapter", help="this page alone")
     given = parser.parse_args()
+    page = Path(given.chapter or "variational-autoencoders").name.removesuffix(".ipynb")
+    pages = [page] if given.chapter else sorted(path.stem for path in (ROOT / EXERCISES).glob("*.ipynb"))
     try:
-        sys.exit(0 if check(ROOT, Path(given.chapter).name.removesuffix(".ipynb")) else 1)
+        passed = True
+        for one in pages:
+            told = failures(ROOT, one)
+            passed &= not told
+            print(f"{'NOT SO' if told else 'ok':6} student's and instructor's {one}", *told, sep="\n       ", flush=True)
+        sys.exit(0 if check(ROOT, page) and passed else 1)
     except BookError as error:
         parser.exit(1, f"{error}\n")
 

@@ -1,11 +1,14 @@
 """Pages of exercises: what the builder makes of their cells, and a quick trial of one page.
 
 The source of a page is a plain notebook, exercises/PAGE.ipynb, whose cells say by tags what they are:
-statement, preamble, starter, expected, solution, check.
+statement, preamble, starter, expected, solution, check. nbgrader's environment, which may lack all that the
+book computes with, imports this module, too.
 """
 
 import argparse
+import ast
 import builtins
+import copy
 import re
 import runpy
 import symtable
@@ -14,10 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
-import numpy as np
 from nbformat import NotebookNode
 
-from tools.book import ROOT, read
+from tools.book import ROOT, BookError, read
 
 ROLES = ("statement", "preamble", "starter", "expected", "solution", "check")
 LEVELS = {1: "to begin with", 2: "the core", 3: "to go further"}
@@ -49,52 +51,98 @@ def described(cells: list[NotebookNode]) -> dict:
     return dict(cells[0].metadata.exercise)
 
 
+def name_of(cell: NotebookNode) -> str | None:
+    """The name of the exercise that a cell belongs to; None of the cells around them."""
+    return cell.metadata.get("exercise", {}).get("name")
+
+
+def has_tag(cell: NotebookNode, tag: str) -> bool:
+    return tag in cell.metadata.get("tags", [])
+
+
+# --- numbers of one's own --------------------------------------------------------------------------
+
+
+def numbers_in(notebook: NotebookNode) -> dict[str, dict]:
+    """The numbers of each exercise that has a preamble tagged `numbers`: it only assigns literals."""
+    return {name_of(cell): literals(cell) for cell in notebook.cells if has_tag(cell, "numbers")}
+
+
+def literals(cell: NotebookNode) -> dict[str, object]:
+    return {line.targets[0].id: ast.literal_eval(line.value) for line in ast.parse(cell.source).body}
+
+
+def with_own_numbers(notebook: NotebookNode) -> list[str]:
+    """The exercises whose texts or code have places for numbers, in order."""
+    cells = [cell for cell in notebook.cells if name_of(cell)]
+    asks = lambda cell: has_tag(cell, "numbers") or cell.cell_type == "markdown" and PLACE.search(cell.source)
+    return list(dict.fromkeys(name_of(cell) for cell in cells if asks(cell)))
+
+
 def drawn(root: Path, page: str, name: str, seed: int = 0) -> dict[str, object]:
     """The numbers of an exercise and the entries of its key under one seed; empty if it draws none."""
     file = root / "exercises" / "sheets" / f"{page}.py"
     draw = runpy.run_path(str(file)).get(name.replace("-", "_")) if file.exists() else None
     if draw is None:
         return {}
+    import numpy as np
+
     numbers, key = draw(np.random.default_rng(seed))
     return {**numbers, **key}
 
 
-def filled(text: str, values: dict[str, object]) -> str:
-    """The text with values for its placeholders {{name}}.
+def with_numbers(notebook: NotebookNode, numbers: dict[str, dict]) -> NotebookNode:
+    """A copy whose exercises have these numbers: in their cell tagged `numbers`, and for {{name}} in texts.
 
     Raises:
-        KeyError: a placeholder has no value.
+        BookError: a text asks for a number that its exercise does not have.
     """
-    return PLACE.sub(lambda found: str(values[found[1]]), text)
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        own = numbers.get(name_of(cell), {})
+        if has_tag(cell, "numbers"):
+            cell.source = "\n".join(f"{name} = {own[name]!r}" for name in literals(cell))
+        elif cell.cell_type == "markdown" and name_of(cell):
+            unknown = set(PLACE.findall(cell.source)) - set(own)
+            if unknown:
+                raise BookError(f"Exercise {name_of(cell)!r} has no number {', '.join(sorted(unknown))}")
+            cell.source = PLACE.sub(lambda match, own=own: str(own[match[1]]), cell.source)
+    return notebook
 
 
-def dress(notebook: NotebookNode, root: Path = ROOT) -> None:
-    """Make a page of the book from a source notebook: levels and points, drawn numbers, folded solutions."""
-    page = page_of(notebook)
-    found = groups(notebook)
-    tasks = [described(cells) for cells in found.values()]
+# --- what readers see ------------------------------------------------------------------------------
+
+
+def complete(notebook: NotebookNode, page: str, root: Path = ROOT) -> NotebookNode:
+    """A copy that says all that a reader has to know: the numbers of seed 0, levels, points and minutes.
+
+    Raises:
+        BookError: a text asks for a number that its exercise does not have.
+    """
+    numbers = numbers_in(notebook)
+    more = [name for name in with_own_numbers(notebook) if name not in numbers]
+    notebook = with_numbers(notebook, {**numbers, **{name: drawn(root, page, name) for name in more}})
+    tasks = [described(cells) for cells in groups(notebook).values()]
     hours = sum(task["minutes"] for task in tasks) / 60
     points = sum(task["points"] for task in tasks)
     counts = [(len(tasks), "exercise"), (points, "point"), (round(hours), "hour")]
     told = [f"{count} {word}{'s' * (count != 1)}" for count, word in counts]
-    notebook.cells[0].source += f"\n\n*{told[0]}, {told[1]}, about {told[2]}.*"
-    for name, cells in found.items():
-        values = drawn(root, page, name)
-        for cell in cells:
-            if cell.cell_type == "markdown":
-                cell.source = filled(cell.source, values)
+    told = f"*{told[0]}, {told[1]}, about {told[2]}.*"
+    if told not in notebook.cells[0].source:  # as it is in an instructor's notebook
+        notebook.cells[0].source += f"\n\n{told}"
+    for cells in groups(notebook).values():
         cells[0].source = with_task_line(cells[0].source, described(cells))
+    return notebook
+
+
+def dress(notebook: NotebookNode, page: str, root: Path = ROOT) -> None:
+    """Make a page of the book from a source notebook: all that a reader has to know, folded solutions."""
+    notebook.cells = complete(notebook, page, root).cells
+    for name, cells in groups(notebook).items():
         for cell in cells:
             if role(cell) == "starter" and cell.cell_type == "markdown":
                 notebook.cells.remove(cell)  # nobody writes on a page
         fold_solution(notebook, [cell for cell in cells if role(cell) == "solution"], f"ex-{page}-{name}")
-
-
-def page_of(notebook: NotebookNode) -> str:
-    """The chapter's name, as the first exercise's label has it."""
-    statement = next(cell for cell in notebook.cells if role(cell) == "statement")
-    label = re.search(r"^:label: ex-(\S+)$", statement.source, re.MULTILINE)[1]
-    return label.removesuffix(f"-{statement.metadata.exercise['name']}")
 
 
 def with_task_line(statement: str, task: dict) -> str:

@@ -130,7 +130,7 @@ def trial(notebook: NotebookNode, released: NotebookNode, asked: dict[str, list[
     cells, name = [], None
     for cell in notebook.cells:
         name = name_of(cell) or name  # a cell that the student added belongs to the exercise above it
-        if cell.cell_type == "code":
+        if cell.cell_type == "code" and not has_tag(cell, "setup"):  # a sheet carries a library: not the grader's
             check, source = has_tag(cell, "check"), own.get(mark(cell), cell.source)
             cells.append({"exercise": name, "role": "check" if check else "code", "source": anew * check + source})
     for name, functions in asked.items():

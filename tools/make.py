@@ -98,7 +98,7 @@ def notebooks() -> None:
 
 
 def colab_check() -> None:
-    """run every such notebook as Colab would: its versions, another folder, no network (half an hour)"""
+    """run every such notebook as Colab would: its versions, another folder, no network (three quarters of an hour)"""
     notebooks()
     run(python(), "-m", "tools.colab")
 

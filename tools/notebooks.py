@@ -15,6 +15,8 @@ import re
 import tarfile
 import tomllib
 import zipfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -22,7 +24,7 @@ import yaml
 from nbformat import NotebookNode
 
 from belamy import runs
-from tools import setup_cell
+from tools import exercises, setup_cell
 from tools.book import Book, BookError, code_of, digest, read, write
 from tools.outputs import shrunk
 from tools.plain import Page, Places, fold, left_raw
@@ -37,16 +39,28 @@ def write_all(book: Book, chapters: dict[Path, NotebookNode], out: Path, html: P
     Raises:
         BookError: a text that cannot be made plain, or a notebook above 8 MB.
     """
-    places = places_of(book, out, html)
-    library = wheel(book.root)
+    finish = finisher(book, out, html)
     for path, notebook in chapters.items():
-        doc = path.relative_to(book.root).with_suffix("").as_posix()
-        source = carrying(library, recorded(book, code_of(notebook)))
-        made = plain(notebook, Page(doc, places), source)
-        target = html / "_sources" / f"{doc}.ipynb"
-        write(made, target)
-        if (size := target.stat().st_size) > LIMIT:
-            raise BookError(f"{target.name} has {size / 2**20:.1f} MB, more than a notebook may: 8 MB")
+        if path in book.exercises:
+            notebook = exercises.complete(notebook, path.stem, book.root)
+        write(finish(notebook, path), html / "_sources" / path.relative_to(book.root))
+
+
+def finisher(book: Book, out: Path, html: Path) -> Callable[[NotebookNode, Path], NotebookNode]:
+    """A function (notebook, source) that makes of a version of a page's source one that runs by itself.
+
+    It raises BookError for a text that cannot be made plain, or a notebook above 8 MB.
+    """
+    library, places = wheel(book.root), places_of(book, out, html)
+    setup = cache(lambda path: carrying(library, recorded(book, code_of(read(path)))))
+
+    def finish(notebook: NotebookNode, path: Path) -> NotebookNode:
+        made = plain(notebook, Page(path.relative_to(book.root).with_suffix("").as_posix(), places), setup(path))
+        if (size := len(nbformat.writes(made).encode())) > LIMIT:
+            raise BookError(f"{path.name} has {size / 2**20:.1f} MB, more than a notebook may: 8 MB")
+        return made
+
+    return finish
 
 
 def write_for_lab(book: Book, path: Path, out: Path, folder: Path) -> None:
@@ -59,6 +73,8 @@ def write_for_lab(book: Book, path: Path, out: Path, folder: Path) -> None:
             return
         target.rename(target.with_suffix(".before.ipynb"))
     doc = path.relative_to(book.root).with_suffix("").as_posix()
+    if path in book.exercises:
+        notebook = exercises.complete(notebook, path.stem, book.root)
     made = plain(notebook, Page(doc, places_of(book, out, out / "html")))
     made.metadata["belamy_source"] = now
     write(made, target)
@@ -192,7 +208,9 @@ def plain(notebook: NotebookNode, page: Page, setup: str = "") -> NotebookNode:
             figure = cell.metadata.pop("mystnb", {}).get("figure")
             if figure:
                 caption = page.caption(figure["caption"], figure.get("name", ""))
-                after = [nbformat.v4.new_markdown_cell(caption, id=f"{cell.id[:55]}-caption")]
+                caption = fold("What the figure shows", caption).strip("\n") if solved else caption
+                own = {key: cell.metadata[key] for key in ("exercise", "tags") if key in cell.metadata}
+                after = [nbformat.v4.new_markdown_cell(caption, id=f"{cell.id[:55]}-caption", metadata=own)]
         made.cells += [cell, *after]
     if references := page.references():
         made.cells.append(nbformat.v4.new_markdown_cell(references, id="references"))
@@ -205,11 +223,13 @@ def plain(notebook: NotebookNode, page: Page, setup: str = "") -> NotebookNode:
 def metadata(notebook: NotebookNode, doc: str) -> dict:
     """What Jupyter, Colab and Kaggle ask for; a GPU only where a page trains."""
     trains = "fit(" in code_of(notebook)
-    colab = {"name": f"{Path(doc).name}.ipynb", "provenance": [], "toc_visible": True}
+    name = f"{Path(doc).name}-exercises.ipynb" if doc.startswith("exercises/") else f"{Path(doc).name}.ipynb"
+    colab = {"name": name, "provenance": [], "toc_visible": True, **notebook.metadata.get("colab", {})}
     return {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
         "colab": {**colab, **({"gpuType": "T4"} if trains else {})},
         "kaggle": {"accelerator": "gpu" if trains else "none", "isInternetEnabled": False, "language": "python"},
         **({"accelerator": "GPU"} if trains else {}),
+        **{key: notebook.metadata[key] for key in ("belamy_sheet",) if key in notebook.metadata},
     }

@@ -4,8 +4,9 @@
     python -m tools.sheets grade --chapter variational-autoencoders --returned FOLDER
 
 `exercises/sheets/PAGE.py` draws: for an exercise `closed-kl` its function `closed_kl(rng)` returns the numbers
-that the sheet shows and the key, `{function of the answer: (right value, tolerance)}`. The draw depends on
-the course's secret, the page, the student and the exercise, and on nothing else. Sheets are written to
+that the sheet shows and the key, `{function of the answer: (right value, tolerance)}`, or where a person
+reads the answer `{what is asked for: its value}`. The draw depends on the course's secret, the page, the
+student and the exercise, and on nothing else. Sheets are written to
 _build/sheets/PAGE/students, keys to _build/sheets/PAGE/keys. Returned sheets are named as they were given out.
 """
 
@@ -22,7 +23,8 @@ import numpy as np
 from nbformat import NotebookNode
 
 from tools.book import ROOT, BookError, read, write
-from tools.classroom import EXERCISES, has_tag, name_of, numbers_in, source_of, statements, student, with_numbers
+from tools.classroom import EXERCISES, Finish, as_it_is, portable, source_of, statements, student
+from tools.exercises import has_tag, name_of, with_numbers, with_own_numbers
 from tools.grading import repair, trial
 
 SHEETS = Path("_build") / "sheets"
@@ -38,7 +40,7 @@ def draws_of(root: Path, page: str, notebook: NotebookNode) -> dict[str, Draw]:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     found = {}
-    for name in numbers_in(notebook):
+    for name in with_own_numbers(notebook):
         draw = getattr(module, name.replace("-", "_"), None)
         if draw is None:
             raise BookError(f"{path.name} has no function {name.replace('-', '_')} for the exercise {name!r}")
@@ -55,13 +57,13 @@ def generator(*words: str) -> np.random.Generator:
 def sheet(
     source: NotebookNode, page: str, who: str, secret: str, draws: dict[str, Draw]
 ) -> tuple[NotebookNode, dict]:
-    """The sheet of one student and its key: {exercise: {function: [right value, tolerance]}}."""
+    """The sheet of one student and its key: {exercise: {function: [right value, tolerance], or name: value}}."""
     drawn = {name: draw(generator(secret, page, who, name)) for name, draw in draws.items()}
-    own = with_numbers(source, {name: numbers for name, (numbers, _) in drawn.items()})
+    own = with_numbers(source, {name: {**key, **numbers} for name, (numbers, key) in drawn.items()})
     notebook = student(own, page)
     notebook.cells = [cell for cell in notebook.cells if not (has_tag(cell, "expected") and name_of(cell) in draws)]
     notebook.metadata["belamy_sheet"] = {"page": page, "student": who}
-    return notebook, {name: {f: list(right) for f, right in key.items()} for name, (_, key) in drawn.items()}
+    return notebook, json.loads(json.dumps({name: key for name, (_, key) in drawn.items()}))
 
 
 def students_in(path: Path) -> list[str]:
@@ -77,14 +79,15 @@ def students_in(path: Path) -> list[str]:
     return files
 
 
-def make(root: Path, page: str, students: Path, secret: str) -> list[str]:
-    """Write a sheet and a key for each student; return their names."""
-    source = read(source_of(root, page))
+def make(root: Path, page: str, students: Path, secret: str, finish: Finish = as_it_is) -> list[str]:
+    """Write a sheet, finished as in `write_versions`, and a key for each student; return their names."""
+    path = source_of(root, page)
+    source = read(path)
     draws = draws_of(root, page, source)
     folder, names = root / SHEETS / page, students_in(students)
     for who in names:
         notebook, key = sheet(source, page, who, secret, draws)
-        write(notebook, folder / "students" / f"{who}.ipynb")
+        write(finish(notebook, path), folder / "students" / f"{who}.ipynb")
         (folder / "keys").mkdir(parents=True, exist_ok=True)
         (folder / "keys" / f"{who}.json").write_text(json.dumps(key, indent=1), encoding="utf-8")
     return names
@@ -97,16 +100,18 @@ def grade(returned: NotebookNode, given: NotebookNode, key: dict) -> dict[str, t
     the returned sheet: a sheet copied from a neighbour gives the neighbour's values.
     """
     notebook, mended = repair(returned, given)
-    outcomes = trial(notebook, given, {name: list(right) for name, right in key.items()})
+    read_by_machine = {name: own for name, own in key.items() if all(isinstance(v, list) for v in own.values())}
+    outcomes = trial(notebook, given, {name: list(own) for name, own in read_by_machine.items()})
     grades = {}
     for name, exercise in statements(given).items():
         outcome = outcomes.get(name)
-        if name in key and not outcome.ended:
+        if name in read_by_machine and not outcome.ended:
             wrong = [f for f, right in key[name].items() if not near(outcome.numbers.get(f), *right)]
             told = [f"{function} is {outcome.numbers.get(function)}" for function in wrong]
             grades[name] = (exercise["points"] * (not wrong), "; ".join(told) or "as the key says")
         elif outcome is None or outcome.passed is None:
-            grades[name] = (None, "to be read")
+            values = ", ".join(f"{what} = {value}" for what, value in key.get(name, {}).items())
+            grades[name] = (None, f"to be read{values and f'; the key says {values}'}")
         else:
             grades[name] = (exercise["points"] * outcome.passed, outcome.reason)
     owner = returned.metadata.get("belamy_sheet", {}).get("student")
@@ -153,7 +158,7 @@ def main() -> None:
         if given.command == "make":
             if not (given.students and given.secret and given.students.is_file()):
                 parser.error("make needs --students names.csv, a file that is there, and --secret WORD")
-            names = make(ROOT, page, given.students, given.secret)
+            names = make(ROOT, page, given.students, given.secret, portable(ROOT))
             print(f"{len(names)} sheets and keys in {SHEETS / page}")
         else:
             if not (given.returned and given.returned.is_dir()):

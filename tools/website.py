@@ -99,7 +99,7 @@ def assemble(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> No
     fill_teaching(book, proper, source)
     for path, notebook in chapters.items():
         if path in book.exercises:
-            exercises.dress(notebook, book.root)
+            exercises.dress(notebook, path.stem, book.root)
         target = source / path.relative_to(book.root)
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(with_stamp(notebook), target)
@@ -329,12 +329,18 @@ def build_stored(book: Book, only: str | None = None) -> Path:
     return page.parent / page_of(book, own) if only else page
 
 
+def build_for_numbers(book: Book) -> Path:
+    """Build _build/preview, whatever its outputs: notebooks take the book's numbers from a built site."""
+    build(book, stored(book, book.notebooks)[0], preview(book), strict=False)
+    return preview(book)
+
+
 def build_notebooks(book: Book, only: str | None = None) -> Path:
     """Gather in _build/notebooks what the pages of the site, built from stored outputs, offer for download."""
     html, folder = build_stored(book, only).parents[1 if only else 0], book.root / "_build" / "notebooks"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for path in book.chapters if only is None else [find_chapter(book, only)]:
+    for path in book.notebooks if only is None else [find_chapter(book, only)]:
         shutil.copy(html / "_sources" / path.relative_to(book.root), folder / notebooks.name_of(book, path))
     return folder
 
@@ -345,12 +351,10 @@ def lab(book: Book, only: str | None = None) -> Path:
     What a reader has changed there stays, under another name once the book's own has changed.
     """
     built = [out for out in (book.root / "_build", preview(book)) if (out / "html" / "index.html").exists()]
-    if not built:  # the numbers come from a built site, whatever its outputs
-        built = [preview(book)]
-        build(book, stored(book, book.chapters)[0], built[0], strict=False)
+    out = built[0] if built else build_for_numbers(book)
     folder = book.root / "_build" / "lab"
-    for path in book.chapters if only is None else [find_chapter(book, only)]:
-        notebooks.write_for_lab(book, path, built[0], folder)
+    for path in book.notebooks if only is None else [find_chapter(book, only)]:
+        notebooks.write_for_lab(book, path, out, folder)
     return folder / notebooks.name_of(book, find_chapter(book, only)) if only else folder
 
 
