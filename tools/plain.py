@@ -29,6 +29,10 @@ NOTES = "note tip hint important warning caution attention danger error seealso 
 RAW = re.compile(r"^:{3,}|^`{3,}\{|\{[\w:-]+\}`|^\([\w:-]+\)=$|\[\^\w+\]", re.MULTILINE)
 
 
+class LeadsNowhere(BookError):
+    """A reference without its target: a chapter that could not be executed lacks its figures."""
+
+
 class Places:
     """Where everything stands in the built book, and by which number it is called.
 
@@ -52,7 +56,7 @@ class Places:
             return std["labels"][name]
         if name in std["anonlabels"]:
             return (*std["anonlabels"][name], "")
-        raise BookError(f"the built book has no label {name!r}")
+        raise LeadsNowhere(f"the built book has no label {name!r}")
 
     def numbered(self, name: str, form: str = "") -> str:
         """'Fig. 3.5', or what the form makes of its %s."""
@@ -72,7 +76,7 @@ class Places:
         try:
             page = self.env.domaindata["math"]["objects"][name][0]
         except KeyError:
-            raise BookError(f"the built book has no equation {name!r}") from None
+            raise LeadsNowhere(f"the built book has no equation {name!r}") from None
         anchor = make_id(f"equation-{name}")
         return page, anchor, ".".join(map(str, self.env.toc_fignumbers[page]["displaymath"][anchor]))
 
@@ -252,7 +256,10 @@ class Page:
             if role not in roles:
                 raise BookError(f"{self.doc}: how {{{role}}}`{inner}` reads in Jupyter is not known: tools/plain.py")
             titled = TITLED.fullmatch(inner)
-            return roles[role](*((titled[1], titled[2]) if titled else ("", inner)))
+            try:
+                return roles[role](*((titled[1], titled[2]) if titled else ("", inner)))
+            except LeadsNowhere:  # Sphinx has told so, and refuses it where warnings are errors
+                return f"`{inner}`"
 
         pieces = []
         last = 0
