@@ -34,30 +34,34 @@ saturation = Check(
     extremes=with_black,
     returns="a tensor (pictures,): one number a picture",
     mistakes={
-        "This is the saturation of the mean colour; the mean of the pixels' saturations is meant.": lambda x: strength(
-            x.mean((2, 3))[:, :, None, None]
-        ).flatten(),
-        "The difference of the colours is not divided by the brightest: dark pixels count too little.": lambda x: (
-            per_picture(x.amax(1) - x.amin(1))
+        "This is the saturation of the mean colour; the mean of the pixels' saturations is meant.": (
+            lambda x: strength(x.mean((2, 3))[:, :, None, None]).flatten()
         ),
-        "You divided by the mean of the three colours; the brightest is meant.": lambda x: per_picture(
-            (x.amax(1) - x.amin(1)) / x.mean(1)
+        "The difference of the colours is not divided by the brightest: dark pixels count too little.": (
+            lambda x: per_picture(x.amax(1) - x.amin(1))
         ),
-        "You divided by the sum of brightest and darkest, as HSL does; HSV divides by the brightest.": lambda x: (
-            per_picture((x.amax(1) - x.amin(1)) / (x.amax(1) + x.amin(1)))
+        "You divided by the mean of the three colours; the brightest is meant.": (
+            lambda x: per_picture((x.amax(1) - x.amin(1)) / x.mean(1))
         ),
-        "You divided the two means; divide at every pixel, and take the mean after.": lambda x: (
-            per_picture(x.amax(1) - x.amin(1)) / per_picture(x.amax(1))
+        "You divided by the sum of brightest and darkest, as HSL does; HSV divides by the brightest.": (
+            lambda x: per_picture((x.amax(1) - x.amin(1)) / (x.amax(1) + x.amin(1)))
         ),
-        "This is darkest over brightest: it is large for grey, and 1 less it is meant.": lambda x: per_picture(
-            x.amin(1) / x.amax(1)
+        "You divided the two means; divide at every pixel, and take the mean after.": (
+            lambda x: per_picture(x.amax(1) - x.amin(1)) / per_picture(x.amax(1))
         ),
-        "You took brightest and darkest over the picture; those of the three colours at a pixel are meant.": lambda x: (
-            strength(x.flatten(2).transpose(1, 2)).mean(1)
+        "This is darkest over brightest: it is large for grey, and 1 less it is meant.": (
+            lambda x: per_picture(x.amin(1) / x.amax(1))
         ),
-        "You took the most saturated pixel; the mean is meant.": lambda x: strength(x).flatten(1).amax(1),
+        "You took brightest and darkest over the picture; those of the three colours at a pixel are meant.": (
+            lambda x: strength(x.flatten(2).transpose(1, 2)).mean(1)
+        ),
+        "You took the most saturated pixel; the mean is meant.": (
+            lambda x: strength(x).flatten(1).amax(1)
+        ),
         "This is the standard deviation of the colours over their mean; the range over the brightest is "
-        "meant.": lambda x: per_picture(x.std(1) / x.mean(1)),
+        "meant.": (
+            lambda x: per_picture(x.std(1) / x.mean(1))
+        ),
     },
 )
 
@@ -87,41 +91,57 @@ def named(looks, labels, exam, scale=spread_within, p=2.0, centres=centres_of, c
     return choose(torch.cdist(exam / unit, centres(looks, labels) / unit, p=p), dim=1)
 
 
+def as_they_are(looks, labels):
+    return torch.ones(looks.shape[1])
+
+
+def scaled(looks):
+    return (looks - looks.mean(0)) / looks.std(0)
+
+
+def medians_of(looks, labels):
+    return centres_of(looks, labels, lambda part: part.median(0).values)
+
+
 ruler = Check(
     reference=lambda looks, labels, exam: named(looks, labels, exam),
     draw=lessons,
     returns="a tensor (pictures of the exam,), int64: the number of a kind each",
     mistakes={
-        "You named the farthest kind; the nearest is meant.": lambda looks, labels, exam: named(
-            looks, labels, exam, choose=torch.argmax
+        "You named the farthest kind; the nearest is meant.": (
+            lambda looks, labels, exam: named(looks, labels, exam, choose=torch.argmax)
         ),
-        "Your kinds are numbered from 1; they are numbered from 0, as the labels are.": lambda looks, labels, exam: (
-            named(looks, labels, exam) + 1
+        "Your kinds are numbered from 1; they are numbered from 0, as the labels are.": (
+            lambda looks, labels, exam: named(looks, labels, exam) + 1
         ),
-        "The numbers of a picture are not brought to one unit: the widest of them decides alone.": lambda looks,
-        labels, exam: named(looks, labels, exam, lambda looks, labels: torch.ones(3)),
-        "You divided by the spread of all pictures together, which holds the distance of the kinds as well; the "
-        "spread within a kind is meant.": lambda looks, labels, exam: named(
-            looks, labels, exam, lambda looks, labels: looks.std(0)
+        "The numbers of a picture are not brought to one unit: the widest of them decides alone.": (
+            lambda looks, labels, exam: named(looks, labels, exam, as_they_are)
         ),
-        "You divided by variances; standard deviations are meant.": lambda looks, labels, exam: named(
-            looks, labels, exam, lambda looks, labels: spread_within(looks, labels) ** 2
+        "You divided by the spread of all pictures together, which holds the distance of the kinds as well; "
+        "the spread within a kind is meant.": (
+            lambda looks, labels, exam: named(looks, labels, exam, lambda looks, labels: looks.std(0))
+        ),
+        "You divided by variances; standard deviations are meant.": (
+            lambda looks, labels, exam: (
+                named(looks, labels, exam, lambda looks, labels: spread_within(looks, labels) ** 2)
+            )
         ),
         "The exam's pictures are measured by their own mean and spread: what the lessons taught must serve "
-        "for both.": lambda looks, labels, exam: named(
-            (looks - looks.mean(0)) / looks.std(0),
-            labels,
-            (exam - exam.mean(0)) / exam.std(0),
-            lambda looks, labels: torch.ones(3),
+        "for both.": (
+            lambda looks, labels, exam: (
+                named(scaled(looks), labels, scaled(exam), as_they_are)
+            )
         ),
-        "You named the kind of the nearest single picture; the nearest mean is meant.": lambda looks, labels, exam: (
-            labels[named(looks, labels, exam, centres=lambda looks, labels: looks)]
+        "You named the kind of the nearest single picture; the nearest mean is meant.": (
+            lambda looks, labels, exam: labels[named(looks, labels, exam, centres=lambda looks, labels: looks)]
         ),
-        "You took medians as the middle of a kind; means are meant.": lambda looks, labels, exam: named(
-            looks, labels, exam, centres=lambda looks, labels: centres_of(looks, labels, lambda part: part.median(0)[0])
+        "You took medians as the middle of a kind; means are meant.": (
+            lambda looks, labels, exam: (
+                named(looks, labels, exam, centres=medians_of)
+            )
         ),
-        "You added up absolute differences; the Euclidean distance is meant.": lambda looks, labels, exam: named(
-            looks, labels, exam, p=1.0
+        "You added up absolute differences; the Euclidean distance is meant.": (
+            lambda looks, labels, exam: named(looks, labels, exam, p=1.0)
         ),
     },
 )
@@ -153,28 +173,36 @@ mirrored = Check(
     returns="a tensor (batch, 3, height, width), as the net's",
     gradients=("net", "z"),
     mistakes={
-        "Half of the sum is meant; you took the whole.": lambda net, z, sign: net(z) + net(z * sign).flip(-1),
-        "You did not turn the latents of the second picture: left and right become equal in every picture.": lambda net,
-        z, sign: (net(z) + net(z).flip(-1)) / 2,
-        "You did not flip the second picture: the result does not change at all when the latents are turned.": lambda
-        net, z, sign: (net(z) + net(z * sign)) / 2,
-        "You flipped upside down; left and right are meant, the last axis.": lambda net, z, sign: (
-            net(z) + net(z * sign).flip(-2)
-        )
-        / 2,
-        "You flipped both pictures; the first stays as it is.": lambda net, z, sign: (
-            (net(z) + net(z * sign)).flip(-1) / 2
+        "Half of the sum is meant; you took the whole.": (
+            lambda net, z, sign: net(z) + net(z * sign).flip(-1)
         ),
-        "You flipped more than left and right.": lambda net, z, sign: (net(z) + net(z * sign).flip((-2, -1))) / 2,
-        "You turned all latents; only those with a sign of −1 turn.": lambda net, z, sign: (
-            (net(z) + net(-z).flip(-1)) / 2
+        "You did not turn the latents of the second picture: left and right become equal in every picture.": (
+            lambda net, z, sign: (net(z) + net(z).flip(-1)) / 2
         ),
-        "You subtracted: with a minus, turned latents give the negative of the mirror image.": lambda net, z, sign: (
-            (net(z) - net(z * sign).flip(-1)) / 2
+        "You did not flip the second picture: the result does not change at all when the latents are turned.": (
+            lambda net, z, sign: (net(z) + net(z * sign)) / 2
         ),
-        "Only the second picture is there; the mean of both is meant.": lambda net, z, sign: net(z * sign).flip(-1),
-        "The second picture is cut off from the gradient, and the net learns from half of what it "
-        "paints.": lambda net, z, sign: (net(z) + net(z * sign).detach().flip(-1)) / 2,
+        "You flipped upside down; left and right are meant, the last axis.": (
+            lambda net, z, sign: (net(z) + net(z * sign).flip(-2)) / 2
+        ),
+        "You flipped both pictures; the first stays as it is.": (
+            lambda net, z, sign: (net(z) + net(z * sign)).flip(-1) / 2
+        ),
+        "You flipped more than left and right.": (
+            lambda net, z, sign: (net(z) + net(z * sign).flip((-2, -1))) / 2
+        ),
+        "You turned all latents; only those with a sign of −1 turn.": (
+            lambda net, z, sign: (net(z) + net(-z).flip(-1)) / 2
+        ),
+        "You subtracted: with a minus, turned latents give the negative of the mirror image.": (
+            lambda net, z, sign: (net(z) - net(z * sign).flip(-1)) / 2
+        ),
+        "Only the second picture is there; the mean of both is meant.": (
+            lambda net, z, sign: net(z * sign).flip(-1)
+        ),
+        "The second picture is cut off from the gradient, and the net learns from half of what it paints.": (
+            lambda net, z, sign: (net(z) + net(z * sign).detach().flip(-1)) / 2
+        ),
     },
     laws={"an exact mirror": exact_mirror},
 )
@@ -211,35 +239,38 @@ width = Check(
     draw=searched,
     returns="a tensor (batch, latents)",
     mistakes={
-        "The prior is missing: even a latent that does not show has a variance of 1.": lambda generator, z, sigma, step: (
-            -torch.log(moves(generator, z, step) / (step * sigma) ** 2)
+        "The prior is missing: even a latent that does not show has a variance of 1.": (
+            lambda generator, z, sigma, step: -torch.log(moves(generator, z, step) / (step * sigma) ** 2)
         ),
-        "This is the logarithm of the precision; that of the variance is meant.": lambda generator, z, sigma, step: (
-            -log_width(moves(generator, z, step), step * sigma)
+        "This is the logarithm of the precision; that of the variance is meant.": (
+            lambda generator, z, sigma, step: -log_width(moves(generator, z, step), step * sigma)
         ),
-        "This is the variance; its logarithm is meant.": lambda generator, z, sigma, step: (
-            log_width(moves(generator, z, step), step * sigma).exp()
+        "This is the variance; its logarithm is meant.": (
+            lambda generator, z, sigma, step: log_width(moves(generator, z, step), step * sigma).exp()
         ),
-        "This is the logarithm of the standard deviation; that of the variance is meant.": lambda generator, z, sigma,
-        step: log_width(moves(generator, z, step), step * sigma) / 2,
-        "You took the mean over the values of a picture; the evidence of all values adds up.": lambda generator, z,
-        sigma, step: log_width(moves(generator, z, step, torch.mean), step * sigma),
-        "The change is not divided by the step.": lambda generator, z, sigma, step: log_width(
-            moves(generator, z, step), sigma
+        "This is the logarithm of the standard deviation; that of the variance is meant.": (
+            lambda generator, z, sigma, step: log_width(moves(generator, z, step), step * sigma) / 2
         ),
-        "You divided by the step once; the squared change goes with the squared step.": lambda generator, z, sigma,
-        step: log_width(moves(generator, z, step), step**0.5 * sigma),
-        "The noise enters as σ; its variance is meant.": lambda generator, z, sigma, step: log_width(
-            moves(generator, z, step), step * sigma**0.5
+        "You took the mean over the values of a picture; the evidence of all values adds up.": (
+            lambda generator, z, sigma, step: log_width(moves(generator, z, step, torch.mean), step * sigma)
         ),
-        "σ is missing: with more noise a latent is known less well.": lambda generator, z, sigma, step: log_width(
-            moves(generator, z, step), step
+        "The change is not divided by the step.": (
+            lambda generator, z, sigma, step: log_width(moves(generator, z, step), sigma)
         ),
-        "You stepped to both sides; one step forward is meant.": lambda generator, z, sigma, step: log_width(
-            moves(generator, z, step, back=1.0), 2 * step * sigma
+        "You divided by the step once; the squared change goes with the squared step.": (
+            lambda generator, z, sigma, step: log_width(moves(generator, z, step), step ** 0.5 * sigma)
         ),
-        "You took the length of the change; its square is meant.": lambda generator, z, sigma, step: log_width(
-            moves(generator, z, step).sqrt(), step * sigma
+        "The noise enters as σ; its variance is meant.": (
+            lambda generator, z, sigma, step: log_width(moves(generator, z, step), step * sigma ** 0.5)
+        ),
+        "σ is missing: with more noise a latent is known less well.": (
+            lambda generator, z, sigma, step: log_width(moves(generator, z, step), step)
+        ),
+        "You stepped to both sides; one step forward is meant.": (
+            lambda generator, z, sigma, step: log_width(moves(generator, z, step, back=1.0), 2 * step * sigma)
+        ),
+        "You took the length of the change; its square is meant.": (
+            lambda generator, z, sigma, step: log_width(moves(generator, z, step).sqrt(), step * sigma)
         ),
     },
     laws={"exact where the generator is linear": linear_is_exact},
