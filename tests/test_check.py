@@ -209,3 +209,12 @@ def test_a_check_leaves_every_generator_as_it_was():
 
 def test_sizes_differ_from_each_other():
     assert all(len(set(Fresh(seed).sizes((2, 4), (2, 4), (2, 4)))) == 3 for seed in range(20))
+
+
+def test_a_logarithm_of_a_count_and_a_mistake_that_is_summed_besides_are_named():
+    logs = Check(lambda x: x.logsumexp(1), lambda f: (f.normal(*f.sizes((5, 9), (10, 19))),), "(N,)")
+    told = reason(lambda x: x.logsumexp(1) - math.log(x.shape[1]), logs)
+    assert "below the right value by the logarithm of a number, that of the numbers of an example" in told
+    named = Check(energy, draw, RETURNS, {"No weight.": lambda x, weight: energy(x, 1 + 0 * weight)})
+    told = reason(lambda x, weight: energy(x, 1 + 0 * weight).mean(), named)
+    assert told.startswith("Two things at once. No weight. Besides: You took the mean over the batch")

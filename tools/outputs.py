@@ -13,11 +13,14 @@ LARGE = 60_000  # base64 characters; line drawings stay below
 
 
 def drop_widget_views(notebook: NotebookNode) -> None:
-    """Leave a live widget's static stand-in alone, which follows it: its model's id means nothing later."""
+    """Leave a live widget's static stand-in alone, which follows or goes with it: a model's id means nothing later."""
     for cell in code_cells(notebook):
         kinds = [output.get("data", {}) for output in cell.outputs] + [{}]
         live = [WIDGET in kind and "text/html" in then for kind, then in zip(kinds, kinds[1:])]
         cell.outputs = [output for output, dropped in zip(cell.outputs, live) if not dropped]
+        for kind in kinds:
+            if "text/html" in kind:  # both in one output
+                kind.pop(WIDGET, None)
 
 
 def shrink_pictures(notebook: NotebookNode) -> None:

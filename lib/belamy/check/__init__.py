@@ -224,7 +224,7 @@ class Check:
         if not isinstance(right, Tensor):
             return
         if one.shape != right.shape:
-            reason = self.known_mistake(yours, draws) or reduced(one, right)
+            reason = self.known_mistake(yours, draws) or reduced(one, right) or self.reduced_mistake(yours, draws)
             sizes = f"{what} the shape {tuple(one.shape)} where {tuple(right.shape)} is meant: {self.returns}."
             raise Wrong(f"{reason} {sizes}" if reason else sizes)
         if one.dtype != right.dtype:
@@ -264,9 +264,19 @@ class Check:
         shown = example(yours, right, self)
         raise Wrong(f"{reason} {shown}" if reason else f"The values differ. {shown}")
 
-    def known_mistake(self, yours: list, draws: list[tuple], evaluate: Callable | None = None) -> str | None:
-        """The sentence of the first named mistake that gives what the answer gives, in all draws."""
-        for sentence, values, right in self.mistaken(draws, evaluate):
+    def known_mistake(self, yours: list, draws: list[tuple], slopes: bool = False) -> str | None:
+        """The sentence of the first named mistake that gives what the answer gives, in all draws.
+
+        Of slopes, only of mistakes whose values are right.
+        """
+        harmless = {
+            sentence
+            for sentence, values, right in (self.mistaken(draws) if slopes else ())
+            if all(self.alike(a, b) for a, b in zip(values, right))
+        }
+        for sentence, values, right in self.mistaken(draws, self.gradient if slopes else None):
+            if slopes and sentence not in harmless:
+                continue
             telling = [not self.alike(a, b) for a, b in zip(values, right)]
             if any(telling) and all(self.alike(a, b) for a, b in zip(yours, values)):
                 return sentence
@@ -274,14 +284,25 @@ class Check:
 
     def near_mistake(self, yours: list, draws: list[tuple]) -> str | None:
         """A named mistake and, besides, a factor or a sign."""
-        for sentence, values, right in self.mistaken(draws, None):
+        for sentence, values, right in self.mistaken(draws):
             if self.arithmetic(values, right, draws):
                 continue  # the mistake is itself no more than a factor
-            if besides := self.arithmetic(yours, values, draws, "what this mistake alone gives"):
+            besides = self.arithmetic(yours, values, draws, "what this mistake alone gives")
+            if besides and "first draw" not in besides:  # a reason holds in all draws
                 return f"Two things at once. {sentence} Besides: {besides}"
         return None
 
-    def mistaken(self, draws: list[tuple], evaluate: Callable | None) -> Iterator[tuple[str, list, list]]:
+    def reduced_mistake(self, yours: list, draws: list[tuple]) -> str | None:
+        """A named mistake, and besides a sum or a mean that is not asked for."""
+        if not isinstance(yours[0], Tensor):
+            return None
+        for sentence, values, right in self.mistaken(draws):
+            if not self.alike(values[0], right[0]) and isinstance(values[0], Tensor):
+                if besides := reduced(yours[0], values[0]):
+                    return f"Two things at once. {sentence} Besides: {besides}"
+        return None
+
+    def mistaken(self, draws: list[tuple], evaluate: Callable | None = None) -> Iterator[tuple[str, list, list]]:
         evaluate = evaluate or (lambda function, draw: function(*copied(draw)))
         right = [evaluate(self.reference, draw) for draw in draws]
         for sentence, function in self.mistakes.items():
@@ -310,6 +331,12 @@ class Check:
                 return f"Yours is {words.replace('the right value', than)}."
         offsets = [constant(a - b, self.rtol * 10) for a, b in zip(ours, theirs)]
         steady = None not in offsets and constant(torch.tensor(offsets), 1e-3) is not None
+        if None not in offsets and not steady:
+            for count, words in sizes(draws):
+                signs = {round(offset / math.log(n), 3) for offset, n in zip(offsets, count) if n > 1}
+                if signs in ({1.0}, {-1.0}):
+                    side = "above" if signs == {1.0} else "below"
+                    return f"Yours is {side} {than} by the logarithm of a number, that of {words}."
         if steady or None not in offsets and min(map(len, ours)) > 1:
             how = "always" if steady else "in the first draw"
             return f"Yours is {how} {plain(abs(offsets[0]))} {'above' if offsets[0] > 0 else 'below'} {than}."
@@ -320,7 +347,7 @@ class Check:
     def check_gradients(self, call: Callable, draws: list[tuple]) -> None:
         right = [self.gradient(self.reference, draw) for draw in draws]
         yours = [self.gradient(call, draw) for draw in draws]
-        named = self.known_mistake(yours, draws, self.gradient)
+        named = self.known_mistake(yours, draws, slopes=True)
         for one, other in zip(yours, right):
             for name in self.gradients:
                 mine, its = one[name], other[name]

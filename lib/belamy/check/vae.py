@@ -65,6 +65,15 @@ kl = Check(
         "You subtracted 1 once where it belongs to every latent dimension.": (
             lambda mean, log_variance: 0.5 * ((mean.square() + log_variance.exp() - log_variance).sum(1) - 1)
         ),
+        "The term with the means is missing.": (
+            lambda mean, log_variance: by_unit(0 * mean, log_variance).sum(1)
+        ),
+        "You halved log σ² everywhere: ½ log σ² is log σ, and the formula has log σ².": (
+            lambda mean, log_variance: by_unit(mean, log_variance / 2).sum(1)
+        ),
+        "The mean must enter squared; you took its size.": (
+            lambda mean, log_variance: 0.5 * (mean.abs() + log_variance.exp() - 1 - log_variance).sum(1)
+        ),
         "The term log σ² has the wrong sign.": (
             lambda mean, log_variance: 0.5 * (mean.square() + log_variance.exp() - 1 + log_variance).sum(1)
         ),
@@ -154,6 +163,8 @@ def noise_is_standard(answer, fresh: Fresh) -> str | None:
     ):
         if 0.9 < ((z - mean) / scale).square().mean() < 1.1 and not 0.9 < ((z - mean) / std).square().mean() < 1.1:
             return words
+    if abs(torch.corrcoef(torch.stack([z.flatten(), mean.flatten()]))[0, 1]) < 0.1:
+        return "Your sample has nothing to do with μ: it is a draw from the prior."
     eps = (z - mean) / std
     if (eps >= 0).all() and (eps < 1.01).all():
         return "Your ε is uniform on [0, 1]: torch.rand is not torch.randn."
@@ -261,6 +272,12 @@ negative_elbo = Check(
         ),
         "The factor ½ of the KL is missing.": (
             lambda x, logits, mean, log_variance: (cross_entropy(x, logits) + 2 * price(mean, log_variance)).mean()
+        ),
+        "The KL has a factor ½ too many.": (
+            lambda x, logits, mean, log_variance: (cross_entropy(x, logits) + price(mean, log_variance) / 2).mean()
+        ),
+        "Picture and logits are exchanged in the cross-entropy.": (
+            lambda x, logits, mean, log_variance: (cross_entropy(logits, x) + price(mean, log_variance)).mean()
         ),
         "The squared error is a Gaussian's likelihood; these pixels are Bernoulli.": (
             lambda x, logits, mean, log_variance: (
