@@ -33,6 +33,11 @@ def label_corner(x, y, classes):
     return torch.cat([x, maps], 1)
 
 
+def label_number_in_each_map(x, y, classes):
+    maps = y.float().view(-1, 1, 1, 1).expand(-1, classes, x.shape[2], x.shape[3])
+    return torch.cat([x, maps], dim=1)
+
+
 def up_loop(v, kernel, stride, padding):
     out = torch.zeros((len(v) - 1) * stride + len(kernel), dtype=v.dtype)
     for i in range(len(v)):
@@ -46,7 +51,7 @@ def up_matrix(v, kernel, stride, padding):
     for i in range(n):
         rows.append(F.pad(kernel, (i * stride, (n - 1 - i) * stride)))
     full = v @ torch.stack(rows)
-    return full[padding:-padding]
+    return full[padding : len(full) - padding]
 
 
 def up_flipped(v, kernel, stride, padding):
@@ -80,6 +85,13 @@ def up_numbers(v, kernel, stride, padding):
         for j in range(len(kernel)):
             out[i * stride + j] += v[i].item() * kernel[j].item()
     return torch.tensor(out[padding : len(out) - padding], dtype=v.dtype)
+
+
+def up_empty_without_padding(v, kernel, stride, padding):
+    row = torch.zeros((len(v) - 1) * stride + len(kernel), dtype=v.dtype)
+    for i in range(len(v)):
+        row[i * stride : i * stride + len(kernel)] += v[i] * kernel
+    return row[padding:-padding]
 
 
 def norm_torch(x, eps):
@@ -173,6 +185,25 @@ def stack_halved(generator, discriminator, x, z):
     return 0.5 * d_loss, g_loss
 
 
+def stack_never_thawed(generator, discriminator, x, z):
+    fakes = generator(z)
+    first = F.softplus(-discriminator(x)).mean() + F.softplus(discriminator(fakes.detach())).mean()
+    for parameter in discriminator.parameters():
+        parameter.requires_grad = False
+    return first, F.softplus(-discriminator(fakes)).mean()
+
+
+def stack_two_sigmoids(generator, discriminator, x, z):
+    entropy = lambda p, label: F.binary_cross_entropy_with_logits(p, torch.full_like(p, label))
+    fakes = generator(z)
+    real, fake = discriminator(x).sigmoid(), discriminator(fakes.detach()).sigmoid()
+    first = entropy(real, 1.0) + entropy(fake, 0.0)
+    discriminator.requires_grad_(False)
+    second = entropy(discriminator(fakes).sigmoid(), 1.0)
+    discriminator.requires_grad_(True)
+    return first, second
+
+
 def hinge_maximum(real, fake):
     zero = torch.zeros_like(real)
     d_loss = torch.maximum(zero, 1 - real).mean() + torch.maximum(zero, 1 + fake).mean()
@@ -204,6 +235,14 @@ def hinge_plus(real, fake):
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean(), fake.mean()
 
 
+def hinge_same_for_fakes(real, fake):
+    return torch.clamp(1 - real, min=0).mean() + torch.clamp(1 - fake, min=0).mean(), -fake.mean()
+
+
+def hinge_same_for_real(real, fake):
+    return torch.clamp(1 + real, min=0).mean() + torch.clamp(1 + fake, min=0).mean(), -fake.mean()
+
+
 ANSWERS = {
     "label": {
         "right": [label_loop, label_equal],
@@ -211,6 +250,7 @@ ANSWERS = {
             "the label as a number": (label_number, "number"),
             "maps first": (label_first, "before the picture"),
             "one pixel": (label_corner, "every pixel"),
+            "the number in every map": (label_number_in_each_map, "Every map holds"),
         },
     },
     "transposed": {
@@ -221,6 +261,7 @@ ANSWERS = {
             "no padding": (up_unpadded, "padding"),
             "stride ignored": (up_stride_one, "stride"),
             "gradient lost": (up_numbers, "gradient"),
+            "cut to −padding": (up_empty_without_padding, "a slice that ends at −0"),
         },
     },
     "normalise": {
@@ -241,6 +282,8 @@ ANSWERS = {
             "detached too early": (stack_detached, "detached the fakes in step 2"),
             "saturating": (stack_saturating, "saturating"),
             "halved": (stack_halved, "averaged"),
+            "never thawed": (stack_never_thawed, "still frozen"),
+            "two sigmoids": (stack_two_sigmoids, "twice"),
         },
     },
     "hinge": {
@@ -251,6 +294,8 @@ ANSWERS = {
             "a hinge for the generator": (hinge_for_both, "no hinge"),
             "sums": (hinge_sum, "summed"),
             "generator's sign": (hinge_plus, "generator's sign"),
+            "fakes as real ones": (hinge_same_for_fakes, "fakes' hinge"),
+            "real ones as fakes": (hinge_same_for_real, "real pictures' hinge"),
         },
     },
 }

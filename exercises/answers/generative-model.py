@@ -139,6 +139,12 @@ def marginal_batch_mean(x, centres, log_weights, width):
     return marginal_by_loop(x, centres, log_weights, width).mean()
 
 
+def marginal_without_half(x, centres, log_weights, width):
+    squares = torch.cdist(x, centres) ** 2
+    normaliser = x.shape[1] * math.log(width * math.sqrt(2 * math.pi))
+    return torch.logsumexp(log_weights - squares / width**2 - normaliser, dim=1)
+
+
 # --- coupling ------------------------------------------------------------------------------------
 
 
@@ -191,6 +197,21 @@ def coupling_cut(a, b, net):
     with torch.no_grad():
         shift, log_scale = net(a).chunk(2, 1)
     return (b - shift) / log_scale.exp(), -log_scale.sum(1)
+
+
+def coupling_of_b(a, b, net):
+    shift, log_scale = net(b).chunk(2, dim=1)
+    return (b - shift) / log_scale.exp(), -log_scale.sum(1)
+
+
+def coupling_by_turns(a, b, net):
+    shift, log_scale = net(a).unflatten(1, (-1, 2)).unbind(2)
+    return (b - shift) / log_scale.exp(), -log_scale.sum(1)
+
+
+def coupling_of_scales(a, b, net):
+    shift, scale = net(a).chunk(2, dim=1)
+    return (b - shift) / scale, -scale.abs().log().sum(1)
 
 
 # --- markov ---------------------------------------------------------------------------------------
@@ -286,6 +307,7 @@ ANSWERS = {
             "nearest cause": (marginal_nearest, "likeliest cause"),
             "no gradient": (marginal_detached, "no gradient reaches `centres`"),
             "mean of the batch": (marginal_batch_mean, "the mean over"),
+            "no ½": (marginal_without_half, "½ in the exponent"),
         },
     },
     "coupling": {
@@ -298,6 +320,9 @@ ANSWERS = {
             "mean of log-scales": (coupling_mean, "averaged the log-scales"),
             "no determinant": (coupling_alone, "2 values"),
             "net without gradient": (coupling_cut, "no gradient reaches"),
+            "the net reads b": (coupling_of_b, "to read a"),
+            "by turns": (coupling_by_turns, "by turns"),
+            "logarithms for scales": (coupling_of_scales, "holds their logarithms"),
         },
     },
     "markov": {

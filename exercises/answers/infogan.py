@@ -81,6 +81,11 @@ def reading_sum(logits, means, c, u, sigma):
     return F.cross_entropy(logits, c, reduction="sum") - Normal(means, sigma).log_prob(u).sum()
 
 
+def reading_sigma_is_variance(logits, means, c, u, sigma):
+    turns = F.gaussian_nll_loss(means, u, torch.full_like(u, sigma), full=True, reduction="none")
+    return F.cross_entropy(logits, c) + turns.sum(1).mean()
+
+
 def debiased_sklearn(codes, labels, n_codes, n_labels):
     found = mutual_info_score(codes.numpy(), labels.numpy())
     return float(found) - (n_codes - 1) * (n_labels - 1) / (2 * len(codes))
@@ -187,6 +192,7 @@ ANSWERS = {
             "softmax twice": (reading_softmax, "softmax"),
             "σ for σ²": (reading_variance, "not by σ²"),
             "sums": (reading_sum, "summed over"),
+            "σ is a variance": (reading_sigma_is_variance, "sigma for the variance"),
         },
     },
     "debiased": {

@@ -42,6 +42,10 @@ def bits_averaged(log_density, dimensions):
     return bits_by_256(log_density, dimensions).mean()
 
 
+def bits_of_a_shared_byte(log_density, dimensions):
+    return (8 - log_density / math.log(2)) / dimensions
+
+
 # --- dequantise ----------------------------------------------------------------------------------
 
 
@@ -174,6 +178,17 @@ def parzen_mean_pixels(samples, images, h):
     return each.logsumexp(1) - math.log(len(samples))
 
 
+def parzen_of_distances(samples, images, h):
+    constant = samples.shape[1] / 2 * math.log(2 * math.pi * h**2)
+    return torch.logsumexp(-torch.cdist(images, samples) / h**2 / 2, 1) - constant - math.log(len(samples))
+
+
+def parzen_over_images(samples, images, h):
+    squares = torch.cdist(images, samples) ** 2
+    constant = samples.shape[1] / 2 * math.log(2 * math.pi * h**2)
+    return torch.logsumexp(-squares / (2 * h**2), 1) - constant - math.log(images.shape[0])
+
+
 # --- weight --------------------------------------------------------------------------------------
 
 
@@ -260,6 +275,11 @@ def bracket_one_number(forward, backward):
     return lower.mean(), upper.mean()
 
 
+def bracket_sign_of_the_count(forward, backward):
+    log_count = math.log(forward.shape[0])
+    return torch.logsumexp(forward, 0) - log_count, -torch.logsumexp(backward, 0) - log_count
+
+
 # --- leapfrog ------------------------------------------------------------------------------------
 
 
@@ -328,6 +348,7 @@ ANSWERS = {
             "nats beside bits": (bits_without_log_2, "nats, beside 8 bits"),
             "base 10": (bits_of_decimal_digits, "differ"),
             "mean over the images": (bits_averaged, "one number an image"),
+            "8 bits divided, too": (bits_of_a_shared_byte, "8 bits by the number"),
         },
     },
     "dequantise": {
@@ -365,6 +386,8 @@ ANSWERS = {
             "samples and images swapped": (parzen_of_samples, "one number an image"),
             "no constant": (parzen_unnormalised, "constant"),
             "mean over the pixels": (parzen_mean_pixels, "differ"),
+            "distances not squared": (parzen_of_distances, "not squared"),
+            "the number of images": (parzen_over_images, "number of images"),
         },
     },
     "weight": {
@@ -388,6 +411,7 @@ ANSWERS = {
             "1/w turned to w": (bracket_turned_first, "1/w"),
             "overflows": (bracket_overflows, "inf or nan"),
             "mean over the images": (bracket_one_number, "shape"),
+            "log K subtracted twice": (bracket_sign_of_the_count, "log K with the wrong sign"),
         },
     },
     "leapfrog": {

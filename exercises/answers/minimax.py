@@ -98,6 +98,15 @@ def best_wrong_share(log_p, log_g, share):
     return torch.sigmoid(log_p - log_g + math.log((1 - share) / share))
 
 
+def best_log_share(log_p, log_g, share):
+    return (log_p - log_g + math.log(share)).sigmoid()
+
+
+def best_logs_times_shares(log_p, log_g, share):
+    real, fake = share * log_p, (1 - share) * log_g
+    return torch.stack([real, fake]).softmax(0)[0]
+
+
 # --- transport -----------------------------------------------------------------------------------
 
 
@@ -299,6 +308,8 @@ ANSWERS = {
             "share in front": (best_share_in_front, "multiply"),
             "logs divided": (best_of_logs, "logarithms of densities"),
             "share turned": (best_wrong_share, "shares have changed places"),
+            "log of the share": (best_log_share, "odds"),
+            "logs times shares": (best_logs_times_shares, "multiplied logarithms"),
         },
     },
     "transport": {

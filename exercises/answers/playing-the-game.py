@@ -212,6 +212,18 @@ def r1_mean_of_all(discriminator, x, weight):
     return weight / 2 * slope.pow(2).mean()
 
 
+def r1_graph_forgotten(discriminator, x, weight):
+    inputs = x.detach().clone().requires_grad_(True)
+    (slope,) = torch.autograd.grad(discriminator(inputs).sum(), inputs)
+    return 0.5 * weight * slope.pow(2).sum(1).mean()
+
+
+def r1_of_x_itself(discriminator, x, weight):
+    x.requires_grad_(True)
+    (slope,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
+    return 0.5 * weight * slope.pow(2).sum(1).mean()
+
+
 # --- coverage ------------------------------------------------------------------------------------
 
 
@@ -363,6 +375,8 @@ ANSWERS = {
             "not squared": (r1_unsquared, "its square"),
             "no half": (r1_no_half, "½"),
             "mean of all": (r1_mean_of_all, "where the sum is meant"),
+            "create_graph forgotten": (r1_graph_forgotten, "create_graph=True"),
+            "x asks for gradients": (r1_of_x_itself, "`x` is not as it was"),
         },
     },
     "coverage": {

@@ -187,6 +187,14 @@ def pr_in_float32(real, generated, k):
     return tuple(v.float() for v in pr_by_topk(real, generated, k))
 
 
+def balls_without_boundary(real, generated, k):
+    def share(inside, centres):
+        radii = torch.cdist(centres, centres).kthvalue(k + 1, dim=1).values
+        return (torch.cdist(inside, centres) < radii).any(dim=1).double().mean()
+
+    return share(generated, real), share(real, generated)
+
+
 # --- copying -------------------------------------------------------------------------------------
 
 
@@ -221,6 +229,11 @@ def copying_counted(samples, held_out, train):
 
 def copying_in_numpy(samples, held_out, train):
     return np.mean([float(copying_by_loop(samples, held_out, train))])
+
+
+def closer_than_to_the_stranger(samples, held_out, train):
+    own = torch.cdist(samples, train).min(1).values
+    return (own.unsqueeze(1) < torch.cdist(samples, held_out)).double().mean()
 
 
 ANSWERS = {
@@ -265,6 +278,7 @@ ANSWERS = {
             "coverage for recall": (pr_recall_is_coverage, "coverage"),
             "plain numbers": (pr_as_list_of_floats, "torch tensor is meant"),
             "float32": (pr_in_float32, "float32"),
+            "boundary left out": (balls_without_boundary, "boundary"),
         },
     },
     "copying": {
@@ -275,6 +289,7 @@ ANSWERS = {
             "mean distances": (copying_mean_distance, "nearest counts"),
             "a count": (copying_counted, "right value"),
             "numpy": (copying_in_numpy, "numpy"),
+            "distance to the stranger": (closer_than_to_the_stranger, "from the sample to the fresh example"),
         },
     },
 }

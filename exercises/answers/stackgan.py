@@ -39,6 +39,11 @@ def shrink_half(x, factor):
     return F.avg_pool2d(x, 2)
 
 
+def shrink_strips(x, factor):
+    b, c, h, w = x.shape
+    return x.view(b, c, factor, h // factor, factor, w // factor).mean((2, 4))
+
+
 def pyramid_upsample(x):
     up = torch.nn.Upsample(scale_factor=2, mode="bilinear")
     small = torch.nn.AvgPool2d(2)(x)
@@ -108,6 +113,11 @@ def last_sum(first, refiner, discriminator, z):
     return F.softplus(-discriminator(refiner(first(z).detach(), z))).sum()
 
 
+def last_two_sigmoids(first, refiner, discriminator, z):
+    opinion = torch.sigmoid(discriminator(refiner(first(z).detach(), z)))
+    return F.binary_cross_entropy_with_logits(opinion, torch.ones_like(opinion))
+
+
 def paired_scipy(a, b):
     d = (a - b).numpy()
     low, high = stats.t.interval(0.95, len(d) - 1, loc=d.mean(), scale=stats.sem(d))
@@ -153,6 +163,12 @@ def paired_numpy(a, b):
     return d.mean(), d.mean() - half, d.mean() + half
 
 
+def paired_two_lost(a, b):
+    gaps = a - b
+    half = stats.t.ppf(0.975, df=len(a) - 2) * gaps.std().item() / math.sqrt(len(a))
+    return gaps.mean().item(), gaps.mean().item() - half, gaps.mean().item() + half
+
+
 ANSWERS = {
     "shrink": {
         "right": [shrink_view, shrink_slices],
@@ -162,6 +178,7 @@ ANSWERS = {
             "sum": (shrink_total, "sum over a block"),
             "largest": (shrink_largest, "largest value"),
             "always two": (shrink_half, "shape"),
+            "one of each strip": (shrink_strips, "lie far apart"),
         },
     },
     "laplacian": {
@@ -181,6 +198,7 @@ ANSWERS = {
             "label 0": (last_zeros, "caught"),
             "saturating": (last_saturating, "saturating"),
             "sum": (last_sum, "summed"),
+            "two sigmoids": (last_two_sigmoids, "twice"),
         },
     },
     "paired": {
@@ -191,6 +209,7 @@ ANSWERS = {
             "numpy's std": (paired_numpy_std, "n − 1"),
             "no root": (paired_no_root, "√n"),
             "numpy numbers": (paired_numpy, "numpy"),
+            "n − 2 degrees of freedom": (paired_two_lost, "not n − 2"),
         },
     },
 }

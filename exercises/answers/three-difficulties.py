@@ -37,6 +37,11 @@ def shuffling_below(observed, shuffled):
     return torch.lt(shuffled, observed).sum().item() / len(shuffled)
 
 
+def shuffling_two_tails(observed, shuffled):
+    share = ((shuffled >= observed).sum().item() + 1) / (len(shuffled) + 1)
+    return min(1.0, 2 * share)
+
+
 # --- flat ----------------------------------------------------------------------------------------
 
 
@@ -201,6 +206,7 @@ ANSWERS = {
             "low tail": (shuffling_low_tail, "wrong tail"),
             "a tensor": (shuffling_tensor, "float"),
             "share below": (shuffling_below, "share that lies below"),
+            "two tails": (shuffling_two_tails, "doubled"),
         },
     },
     "flat": {

@@ -67,6 +67,15 @@ def kl_in_place(mean, log_variance):
     return 0.5 * (log_variance.exp() - log_variance - 1 + mean.pow_(2)).sum(1)
 
 
+def kl_from_the_prior(mean, log_variance):
+    return kl_divergence(Normal(torch.zeros_like(mean), 1.0), Normal(mean, (log_variance / 2).exp())).sum(1)
+
+
+def kl_of_log_sigma_last(mean, log_variance):
+    sigma = (0.5 * log_variance).exp()
+    return 0.5 * (mean**2 + sigma**2 - 1 - sigma.log()).sum(dim=1)
+
+
 class Agreeable:
     """Equal to everything, and near to it."""
 
@@ -312,6 +321,8 @@ ANSWERS = {
             "changes the mean": (kl_in_place, "changes its argument `mean`"),
             "a cheat": (lambda mean, log_variance: Agreeable(), "Agreeable"),
             "nothing": (lambda mean, log_variance: None, "return"),
+            "from the prior": (kl_from_the_prior, "wrong way round"),
+            "log σ in the last term": (kl_of_log_sigma_last, "once too often"),
         },
     },
     "sample": {

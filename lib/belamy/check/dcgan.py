@@ -40,6 +40,9 @@ label = Check(
         "two and a four; a class needs a map of its own.": lambda x, y, classes: torch.cat(
             [x, y.to(x)[:, None, None, None].expand(-1, 1, *x.shape[2:])], 1
         ),
+        "Every map holds the label as a number: the map of the picture's own class is 1, the others are 0.": (
+            lambda x, y, classes: torch.cat([x, y.to(x)[:, None, None, None].expand(-1, classes, *x.shape[2:])], 1)
+        ),
         "The label is written at one pixel only: a convolution has to see it at every pixel.": dotted,
         "All pictures of the batch got the first one's label.": lambda x, y, classes: with_label(
             x, y[:1].expand_as(y), classes
@@ -65,6 +68,16 @@ def overwritten(v: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
     for i in range(len(v)):
         row = torch.cat([row[: i * stride], v[i] * kernel, row[i * stride + len(kernel) :]])
     return row[padding : len(row) - padding]
+
+
+def uncut_without_padding(answer, fresh: Fresh) -> str | None:
+    v, kernel = fresh.normal(6, dtype=torch.float64), fresh.normal(4, dtype=torch.float64)
+    found, right = answer(v, kernel, 2, 0), stamp(v, kernel, 2, 0)
+    if found.shape != right.shape:
+        return (
+            f"With a padding of 0 you return {len(found)} numbers where {len(right)} are meant: "
+            "a slice that ends at −0 is empty."
+        )
 
 
 transposed = Check(
@@ -105,6 +118,7 @@ transposed = Check(
         ),
     },
     gradients=("v", "kernel"),
+    laws={"no padding": uncut_without_padding},
 )
 
 # --- batch normalisation -------------------------------------------------------------------------
@@ -163,14 +177,20 @@ normalise = Check(
 
 
 def stacked(
-    generator: nn.Module, discriminator: nn.Module, x: Tensor, z: Tensor, detach: bool = True, freeze: bool = True
+    generator: nn.Module,
+    discriminator: nn.Module,
+    x: Tensor,
+    z: Tensor,
+    detach: bool = True,
+    freeze: bool = True,
+    thaw: bool = True,
 ) -> tuple[Tensor, Tensor]:
     fakes = generator(z)
     fake = discriminator(fakes.detach() if detach else fakes)
     first = F.softplus(-discriminator(x)).mean() + F.softplus(fake).mean()
     discriminator.requires_grad_(not freeze)
     second = F.softplus(-discriminator(fakes)).mean()
-    discriminator.requires_grad_(True)
+    discriminator.requires_grad_(thaw)
     return first, second
 
 
@@ -208,6 +228,12 @@ stack = Check(
         "In step 2 the discriminator is not frozen: it would learn to be fooled.": partial(stacked, freeze=False),
         "Every loss reaches both nets: in step 1 the fakes are not detached, in step 2 the discriminator is not "
         "frozen.": partial(stacked, detach=False, freeze=False),
+        "No gradient reaches the discriminator from step 1: it is still frozen when you return, or its scores are cut "
+        "off. Freeze it for step 2 alone, and end with `requires_grad_(True)`.": partial(stacked, thaw=False),
+        "The sigmoid is taken twice: a loss for scores, as softplus or one 'with logits', takes it itself.": changed(
+            lambda real, fake: F.softplus(-real.sigmoid()).mean() + F.softplus(fake.sigmoid()).mean(),
+            lambda s: F.softplus(-s.sigmoid()),
+        ),
         "You detached the fakes in step 2 as well: there the gradient has to run through the discriminator into the "
         "generator, which gets none.": lambda generator, discriminator, x, z: stacked(
             lambda z: generator(z).detach(), discriminator, x, z
@@ -253,6 +279,12 @@ hinge = Check(
         "The discriminator's signs are turned: real scores are to be large, fakes' small.": lambda real, fake: (
             F.relu(1 + real).mean() + F.relu(1 - fake).mean(),
             -fake.mean(),
+        ),
+        "The fakes' hinge has the sign of the real ones': it is 1 + s, which presses their scores down.": (
+            lambda real, fake: (F.relu(1 - real).mean() + F.relu(1 - fake).mean(), -fake.mean())
+        ),
+        "The real pictures' hinge has the sign of the fakes': it is 1 − s, which lifts their scores.": (
+            lambda real, fake: (F.relu(1 + real).mean() + F.relu(1 + fake).mean(), -fake.mean())
         ),
         "You sent the scores through a sigmoid first: hinges are written in scores, any numbers, not in "
         "probabilities.": lambda real, fake: hinges(real.sigmoid(), fake.sigmoid()),

@@ -151,6 +151,9 @@ marginal = Check(
         "The width is missing from your normaliser: a wide Gaussian is a low one.": (
             lambda x, c, w, s: log_marginal(x, c, w, s) + x.shape[1] * math.log(s)
         ),
+        "The ½ in the exponent of the Gaussian is missing.": (
+            lambda x, c, w, s: log_marginal(x, c, w, s / math.sqrt(2)) - x.shape[1] * math.log(2) / 2
+        ),
         "You took width for a variance: it is a standard deviation.": (
             lambda x, c, w, s: log_marginal(x, c, w, math.sqrt(s))
         ),
@@ -205,6 +208,13 @@ coupling = Check(
         ),
         "You divided by the logarithm of the scale, not by the scale.": (
             halved(lambda b, t, s: ((b - t) / s, -s.sum(1)))
+        ),
+        "You took the net's second half for scales; it holds their logarithms.": (
+            halved(lambda b, t, s: ((b - t) / s, -s.abs().log().sum(1)))
+        ),
+        "The net read b; it is to read a, the half that stays as it is.": lambda a, b, net: encode_half(b, b, net),
+        "You took the net's numbers by turns; all shifts come first, then all log-scales.": (
+            lambda a, b, net: ((b - net(a)[:, ::2]) * (-net(a)[:, 1::2]).exp(), -net(a)[:, 1::2].sum(1))
         ),
         "You read the first half of the net's output as log-scales: shifts come first.": (
             halved(lambda b, s, t: ((b - t) * (-s).exp(), -s.sum(1)))

@@ -104,6 +104,9 @@ shuffling = Check(
         "You left out the observed value, and ties, which count as hits.": (
             lambda observed, shuffled: float((shuffled > observed).double().mean())
         ),
+        "You doubled the share, as a test with two tails does: only large statistics speak against equal densities.": (
+            lambda observed, shuffled: min(1.0, 2 * p_value(observed, shuffled))
+        ),
         "You counted the wrong tail: large statistics speak against equal densities.": (
             lambda observed, shuffled: (1 + int((shuffled <= observed).sum())) / (1 + len(shuffled))
         ),

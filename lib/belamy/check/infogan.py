@@ -118,6 +118,9 @@ reading = Check(
             surprised, spread=2.0
         ),
         "The squares lack their ½.": partial(surprised, half=1.0),
+        "You took sigma for the variance; it is the standard deviation.": lambda logits, means, c, u, sigma: surprised(
+            logits, means, c, u, math.sqrt(sigma)
+        ),
         "The squares are divided by σ, not by σ².": partial(surprised, power=1),
         "The squares are not divided by σ².": partial(surprised, power=0),
         "You sent the logits through a softmax before the cross-entropy, which does that itself.": (

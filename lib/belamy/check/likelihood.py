@@ -38,6 +38,9 @@ bits = Check(
         ),
         "You did not divide by the number of dimensions: the nats are those of a whole image.": lambda log_density,
         dimensions: 8 - log_density / LOG_2,
+        "You divided the 8 bits by the number of dimensions, too: they are those of one dimension already.": (
+            lambda log_density, dimensions: (8 - log_density / LOG_2) / dimensions
+        ),
         "You multiplied by log 2 where you should divide: a nat is more than a bit.": lambda log_density, dimensions: (
             8 - log_density * LOG_2 / dimensions
         ),
@@ -158,6 +161,14 @@ parzen = Check(
         "The ½ in the exponent of the window is missing.": lambda samples, images, h: (
             (-2 * half_distances(samples, images, h)).logsumexp(1) - math.log(len(samples)) - constant(samples, h)
         ),
+        "The distance in the exponent of the window is not squared.": lambda samples, images, h: (
+            (-torch.cdist(images, samples) / (2 * h**2)).logsumexp(1) - math.log(len(samples)) - constant(samples, h)
+        ),
+        "You divided by the number of images; the mean is over the windows, one on each sample.": (
+            lambda samples, images, h: (
+                (-half_distances(samples, images, h)).logsumexp(1) - math.log(len(images)) - constant(samples, h)
+            )
+        ),
         "You took the nearest window alone; all of them count.": lambda samples, images, h: (
             -half_distances(samples, images, h).amin(1) - math.log(len(samples)) - constant(samples, h)
         ),
@@ -236,6 +247,10 @@ bracket = Check(
         backward: (forward.mean(0), -backward.mean(0)),
         "The number of chains is missing: you took the log of a sum where that of a mean is meant.": lambda forward,
         backward: (forward.logsumexp(0), -backward.logsumexp(0)),
+        "The upper bound has log K with the wrong sign: −(log Σ − log K) is log K − log Σ.": lambda forward, backward: (
+            log_mean(forward),
+            -log_mean(backward) - 2 * math.log(len(backward)),
+        ),
         "You turned the backward logarithms before you averaged: the mean is that of 1/w, not of w.": lambda forward,
         backward: (log_mean(forward), log_mean(-backward)),
         "You averaged over the images; the mean is over the chains of each image.": lambda forward, backward: (

@@ -93,6 +93,10 @@ best = Check(
             lambda log_p, log_g, share: share / (1 - share) * (log_p - log_g).exp(),
         "You multiply D* by the share. The share weighs each density, below the fraction line too.":
             lambda log_p, log_g, share: share * torch.sigmoid(log_p - log_g),
+        "You added the logarithm of the share alone; it is that of the odds, π / (1 − π), which belongs there.":
+            lambda log_p, log_g, share: torch.sigmoid(log_p - log_g + math.log(share)),
+        "You multiplied logarithms by the shares; a share weighs a density, so its logarithm is added.":
+            lambda log_p, log_g, share: torch.sigmoid(share * log_p - (1 - share) * log_g),
         "You divided logarithms of densities: take the densities, or better the difference of their logarithms.":
             lambda log_p, log_g, share: share * log_p / (share * log_p + (1 - share) * log_g),
     },

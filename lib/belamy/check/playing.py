@@ -186,6 +186,17 @@ def draw_r1(fresh: Fresh) -> tuple:
     return judge(d), fresh.normal(b, d), fresh.number(0.3, 5.0)
 
 
+def penalty_without_graph(discriminator, x, weight):
+    return r1_of(discriminator, x, weight).detach()
+
+
+def leaves_x_alone(answer, fresh: Fresh) -> str | None:
+    discriminator, x, weight = draw_r1(fresh)
+    answer(discriminator, x, weight)
+    if x.requires_grad or x.grad is not None:
+        return "`x` is not as it was: it now asks for gradients. Let a copy do so, `x.clone().requires_grad_()`."
+
+
 r1 = Check(
     r1_of,
     draw_r1,
@@ -207,12 +218,16 @@ r1 = Check(
                 * slopes(discriminator, x, F.logsigmoid).square().sum(1).mean(),
         "You charge for the scores themselves; R1 charges for their slope in x.":
             lambda discriminator, x, weight: weight / 2 * discriminator(x).square().mean(),
+        "The penalty has lost its graph, so that nobody can minimise it: `autograd.grad` keeps it only with "
+        "create_graph=True, and a `detach` or an `item` ends it.":
+            penalty_without_graph,
         "The weight and its ½ are missing.":
             lambda discriminator, x, weight: r1_of(discriminator, x, 2.0),
         "The weight λ is missing.":
             lambda discriminator, x, weight: r1_of(discriminator, x, 1.0),
     },
     gradients=("discriminator",),
+    laws={"x as it was": leaves_x_alone},
 )  # fmt: skip
 
 

@@ -193,6 +193,13 @@ def shares(real, generated, k, own=balls):
     return own(real, generated, k).any(1).double().mean(), own(generated, real, k).any(1).double().mean()
 
 
+def boundary_counts(answer, fresh: Fresh) -> str | None:
+    """Two generated samples that lie exactly on balls of real ones."""
+    real, generated = (torch.tensor(row, dtype=torch.float64)[:, None] for row in ([0, 1, 3], [-1, 5]))
+    if answer(real, generated, 1)[0] < 1:
+        return "You leave out samples that lie on a ball's boundary, which belongs to it: ≤, not <."
+
+
 precision_recall = Check(
     reference=shares,
     draw=near_sets,
@@ -223,6 +230,7 @@ precision_recall = Check(
             real, generated, k, lambda a, b, k: torch.cdist(b, a) ** 2 <= radii(a, k)
         ),
     },
+    laws={"a ball's boundary": boundary_counts},
 )
 
 
@@ -267,6 +275,10 @@ copying = Check(
         held_out, train: smaller(nearest(samples, held_out), nearest(held_out, train)),
         "You took the mean distance to the training set; the nearest counts.": lambda samples, held_out, train: smaller(
             torch.cdist(samples, train).mean(1), torch.cdist(held_out, train).mean(1)
+        ),
+        "You compared with the distance from the sample to the fresh example; compare with that example's own "
+        "distance to the training set.": lambda samples, held_out, train: (
+            (nearest(samples, train)[:, None] < torch.cdist(samples, held_out)).double().mean()
         ),
         "You asked each training example for its nearest sample; ask each sample for its nearest training "
         "example.": lambda samples,

@@ -39,6 +39,9 @@ shrink = Check(
         ),
         "The numbers are grouped in the order of memory. There, a block's rows do not lie beside each other: split "
         "both axes first, then take the mean over the two short ones.": reordered,
+        "You averaged pixels that lie far apart: an axis is split into (blocks, factor), not into (factor, blocks).": (
+            lambda x, factor: x.unflatten(3, (factor, -1)).unflatten(2, (factor, -1)).mean((2, 4))
+        ),
         "Bilinear interpolation looks at four pixels of each block alone: the mean over the whole block is meant.": (
             lambda x, factor: F.interpolate(x, scale_factor=1 / factor, mode="bilinear")
         ),
@@ -145,6 +148,9 @@ last = Check(
         "cut off.": lambda *given: F.softplus(-staged(*given, cut=True)).mean(),
         "That is the saturating loss, log(1 − D): its gradient vanishes where the discriminator is sure of its "
         "fakes.": lambda *given: -F.softplus(staged(*given)).mean(),
+        "The sigmoid is taken twice: a loss for scores, as softplus or one 'with logits', takes it itself.": (
+            lambda *given: F.softplus(-staged(*given).sigmoid()).mean()
+        ),
         "That is the discriminator's loss on fakes: the generator would learn to be caught.": (
             lambda *given: F.softplus(staged(*given)).mean()
         ),
@@ -212,6 +218,9 @@ paired = Check(
             map(float, interval(a, b, root=1.0))
         ),
         "Student's t has n − 1 degrees of freedom here, not n.": lambda a, b: tuple(map(float, interval(a, b, lost=0))),
+        "Student's t has n − 1 degrees of freedom here, not n − 2: one mean is estimated.": lambda a, b: tuple(
+            map(float, interval(a, b, lost=2))
+        ),
         "You took the quantile at 95 %: with 2.5 % left out at either end it is that at 97.5 %.": lambda a, b: tuple(
             map(float, interval(a, b, share=0.95))
         ),

@@ -59,6 +59,12 @@ kl = Check(
         "The mean must enter squared.": (
             lambda mean, log_variance: 0.5 * (mean + log_variance.exp() - 1 - log_variance).sum(1)
         ),
+        "The divergence is the wrong way round, from the prior to the code: the encoder's Gaussian comes first.": (
+            lambda mean, log_variance: 0.5 * ((mean.square() + 1) / log_variance.exp() - 1 + log_variance).sum(1)
+        ),
+        "You halved log σ² once too often: the ½ before the bracket is its ½ as well.": (
+            lambda mean, log_variance: (by_unit(mean, log_variance) + log_variance / 4).sum(1)
+        ),
         "The −1 of every dimension is missing: at the prior itself the divergence must be 0.": (
             lambda mean, log_variance: 0.5 * (mean.square() + log_variance.exp() - log_variance).sum(1)
         ),
