@@ -368,7 +368,7 @@ ANSWERS = {
     "r1": {
         "right": [r1_by_rows, r1_norm],
         "wrong": {
-            "no graph": (r1_no_graph, "no gradient reaches `discriminator`"),
+            "no graph": (r1_no_graph, "create_graph=True"),
             "to one": (r1_to_one, "Wasserstein"),
             "mean score": (r1_mean_score, "mean score"),
             "of D": (r1_of_probability, "the probability"),

@@ -165,7 +165,7 @@ def paired_numpy(a, b):
 
 def paired_two_lost(a, b):
     gaps = a - b
-    half = stats.t.ppf(0.975, df=len(a) - 2) * gaps.std().item() / math.sqrt(len(a))
+    half = float(stats.t.ppf(0.975, df=len(a) - 2)) * gaps.std().item() / math.sqrt(len(a))
     return gaps.mean().item(), gaps.mean().item() - half, gaps.mean().item() + half
 
 
