@@ -78,7 +78,8 @@ def finish(html):
 @pytest.mark.parametrize("path", EXERCISES, ids=name_of)
 def test_the_classroom_s_versions_are_plain_and_carry_the_library(finish, path):
     source = read(path)
-    student, instructor = [finish(make(source, path.stem), path) for make in (classroom.student, classroom.instructor)]
+    versions = (classroom.student, classroom.instructor)
+    student, instructor = [finish(make(source, path.stem), path) for make in versions]
     assert plain.left_raw(student) == plain.left_raw(instructor) == []
     for made in (student, instructor):
         (setup,) = (cell.source for cell in made.cells if exercises.has_tag(cell, "setup"))

@@ -3,8 +3,8 @@
     python -m tools.classroom_check --chapter variational-autoencoders
 
 generates the assignment from the source, has nine students hand something in, looks at the submissions as
-tools/grading.py does, grades them, and compares the points with those that each should have. Without --chapter it does so with one
-page, and runs both versions of every page.
+tools/grading.py does, grades them, and compares the points with those that each should have. Without
+--chapter it does so with one page, and runs both versions of every page.
 """
 
 import argparse
@@ -201,7 +201,8 @@ def main() -> None:
         for one in pages:
             told = failures(ROOT, one)
             passed &= not told
-            print(f"{'NOT SO' if told else 'ok':6} student's and instructor's {one}", *told, sep="\n       ", flush=True)
+            lines = [f"{'NOT SO' if told else 'ok':6} student's and instructor's {one}", *told]
+            print(*lines, sep="\n       ", flush=True)
         sys.exit(0 if check(ROOT, page) and passed else 1)
     except BookError as error:
         parser.exit(1, f"{error}\n")

@@ -138,7 +138,8 @@ def run(*command: object) -> None:
 
 
 def main() -> None:
-    commands = {command.__name__.replace('_', '-'): command for command in (book, test, lab, notebooks, colab_check, setup)}
+    makers = (book, test, lab, notebooks, colab_check, setup)
+    commands = {command.__name__.replace("_", "-"): command for command in makers}
     parser = argparse.ArgumentParser(prog="python -m tools.make", description=__doc__.splitlines()[0])
     told = "; ".join(f"{name}: {command.__doc__}" for name, command in commands.items())
     parser.add_argument("command", choices=list(commands), help=told)
