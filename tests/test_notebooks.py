@@ -206,10 +206,15 @@ def test_with_the_book_s_address_references_are_links(page):
     assert page.markdown("{numref}`fig-x`") == "[Fig. 3.5](https://book.example/chapters/a.html#fig-x)"
 
 
-@pytest.mark.parametrize("source", ["{nonsense}`x`", ":::{nonsense}\n:::", "{numref}`fig-none`", "{eq}`eq:none`"])
+@pytest.mark.parametrize("source", ["{nonsense}`x`", ":::{nonsense}\n:::"])
 def test_what_is_not_known_is_refused(page, source):
-    with pytest.raises(BookError, match="nonsense|none"):
+    with pytest.raises(BookError, match="nonsense"):
         page.markdown(source)
+
+
+def test_a_reference_that_leads_nowhere_is_left_as_text(page):
+    """Sphinx refuses it in a strict build; in a book with a chapter that failed, its figures are missing."""
+    assert page.markdown("See {numref}`fig-none` and {eq}`eq:none`.") == "See `fig-none` and `eq:none`."
 
 
 def test_a_solution_is_folded_in_text_and_code(page):
