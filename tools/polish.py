@@ -27,7 +27,7 @@ def polish(html: Path) -> None:
         for path in sorted(html.rglob("*.html"))
     }
     for page in pages.values():
-        for mend in (drop_unused_scripts, name_by_content, list_plainly, land_logo, mark_corners, dress):
+        for mend in (drop_unused_scripts, name_by_content, name_branches, list_plainly, land_logo, mark_corners, dress):
             mend(page)
     written = typeset(pages, html)
     for path, page in pages.items():
@@ -54,6 +54,13 @@ def name_by_content(page: BeautifulSoup) -> None:
     for script in page.find_all("script"):
         if script.string and "search-button__button" in script.string:
             script.string.replace_with(script.string.replace(' aria-label="Search"', ""))
+
+
+def name_branches(page: BeautifulSoup) -> None:
+    """What opens the pages below one in the sidebar is an arrow without a name."""
+    for summary in page.select("nav li.has-children > details > summary"):
+        above = summary.find_parent("li").find("a").get_text(" ", strip=True)
+        summary["aria-label"] = f"Pages below {above}"
 
 
 def list_plainly(page: BeautifulSoup) -> None:
