@@ -205,11 +205,13 @@ def plain(notebook: NotebookNode, page: Page, setup: str = "") -> NotebookNode:
             solved = bool(page.gate) or "solution" in tags
             if solved or {"hide-input", "expected", "preamble"} & set(tags):
                 cell.metadata["jupyter"] = {"source_hidden": True, **({"outputs_hidden": True} if solved else {})}
-            figure = cell.metadata.pop("mystnb", {}).get("figure")
-            if figure:
+            look = cell.metadata.pop("mystnb", {})
+            if "expected" in tags and "image" in look:  # the student's version shows the picture alone
+                cell.metadata["mystnb"] = {"image": look["image"]}
+            elif figure := look.get("figure"):
                 caption = page.caption(figure["caption"], figure.get("name", ""))
                 caption = fold("What the figure shows", caption).strip("\n") if solved else caption
-                own = {key: cell.metadata[key] for key in ("exercise", "tags") if key in cell.metadata}
+                own = {key: cell.metadata[key] for key in ("exercise", "tags") if "solution" in tags}
                 after = [nbformat.v4.new_markdown_cell(caption, id=f"{cell.id[:55]}-caption", metadata=own)]
         made.cells += [cell, *after]
     if references := page.references():
