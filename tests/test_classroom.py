@@ -13,8 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from belamy.check import Wrong, vae
 from tools import classroom, classroom_check, exercises, grading, sheets
 from tools.book import BookError, read, write
-from tools.classroom import statements
-from tools.exercises import has_tag, name_of
+from tools.exercises import has_tag, name_of, statements
 
 PAGE = "tiny"
 CHECKS = """\

@@ -31,12 +31,6 @@ for _name in [_name for _name in _sys.modules if f"{_name}.".startswith("belamy.
 """
 
 
-def statements(notebook: NotebookNode) -> dict[str, NotebookNode]:
-    """What each exercise says of itself (title, level, kind, points, minutes), by its name, in order."""
-    cells = [cell for cell in notebook.cells if has_tag(cell, "statement")]
-    return {name_of(cell): cell.metadata.exercise for cell in cells}
-
-
 def student(notebook: NotebookNode, page: str) -> NotebookNode:
     """The student's version: starters without solutions, expected pictures without their code, no outputs.
 

@@ -24,8 +24,8 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from tools.book import ROOT, BookError, read, write
-from tools.classroom import EXERCISES, instructor, source_of, statements, student
-from tools.exercises import has_tag, name_of
+from tools.classroom import EXERCISES, instructor, source_of, student
+from tools.exercises import has_tag, name_of, statements
 from tools.grading import look_at, run
 
 NBGRADER = "nbgrader==0.9.6"

@@ -51,6 +51,11 @@ def described(cells: list[NotebookNode]) -> dict:
     return dict(cells[0].metadata.exercise)
 
 
+def statements(notebook: NotebookNode) -> dict[str, dict]:
+    """What each exercise says of itself, by its name, in order."""
+    return {name: described(cells) for name, cells in groups(notebook).items()}
+
+
 def name_of(cell: NotebookNode) -> str | None:
     """The name of the exercise that a cell belongs to; None of the cells around them."""
     return cell.metadata.get("exercise", {}).get("name")
@@ -79,10 +84,15 @@ def with_own_numbers(notebook: NotebookNode) -> list[str]:
     return list(dict.fromkeys(name_of(cell) for cell in cells if asks(cell)))
 
 
+def draws_in(root: Path, page: str) -> dict[str, object]:
+    """What exercises/sheets/PAGE.py defines; nothing where a page draws no numbers."""
+    file = root / "exercises" / "sheets" / f"{page}.py"
+    return runpy.run_path(str(file)) if file.exists() else {}
+
+
 def drawn(root: Path, page: str, name: str, seed: int = 0) -> dict[str, object]:
     """The numbers of an exercise and the entries of its key under one seed; empty if it draws none."""
-    file = root / "exercises" / "sheets" / f"{page}.py"
-    draw = runpy.run_path(str(file)).get(name.replace("-", "_")) if file.exists() else None
+    draw = draws_in(root, page).get(name.replace("-", "_"))
     if draw is None:
         return {}
     import numpy as np
@@ -122,7 +132,7 @@ def complete(notebook: NotebookNode, page: str, root: Path = ROOT) -> NotebookNo
     numbers = numbers_in(notebook)
     more = [name for name in with_own_numbers(notebook) if name not in numbers]
     notebook = with_numbers(notebook, {**numbers, **{name: drawn(root, page, name) for name in more}})
-    tasks = [described(cells) for cells in groups(notebook).values()]
+    tasks = statements(notebook).values()
     hours = sum(task["minutes"] for task in tasks) / 60
     points = sum(task["points"] for task in tasks)
     counts = [(len(tasks), "exercise"), (points, "point"), (round(hours), "hour")]

@@ -16,15 +16,14 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
 from nbformat import NotebookNode
 
 from tools.book import ROOT, BookError, read, write
-from tools.classroom import EXERCISES, Finish, as_it_is, portable, source_of, statements, student
-from tools.exercises import has_tag, name_of, with_numbers, with_own_numbers
+from tools.classroom import EXERCISES, Finish, as_it_is, portable, source_of, student
+from tools.exercises import draws_in, has_tag, name_of, statements, with_numbers, with_own_numbers
 from tools.grading import repair, trial
 
 SHEETS = Path("_build") / "sheets"
@@ -33,15 +32,12 @@ Draw = Callable[[np.random.Generator], tuple[dict, dict]]
 
 def draws_of(root: Path, page: str, notebook: NotebookNode) -> dict[str, Draw]:
     """The draws of a page, by exercise; an error where one is missing or draws for no exercise."""
-    path = root / EXERCISES / "sheets" / f"{page}.py"
-    if not path.is_file():
-        raise BookError(f"No draws for {page!r}: {path.relative_to(root)} is not there")
-    spec = spec_from_file_location("draws", path)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    path = EXERCISES / "sheets" / f"{page}.py"
+    if not (there := draws_in(root, page)):
+        raise BookError(f"No draws for {page!r}: {path} is not there")
     found = {}
     for name in with_own_numbers(notebook):
-        draw = getattr(module, name.replace("-", "_"), None)
+        draw = there.get(name.replace("-", "_"))
         if draw is None:
             raise BookError(f"{path.name} has no function {name.replace('-', '_')} for the exercise {name!r}")
         found[name] = draw

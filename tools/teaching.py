@@ -7,7 +7,8 @@ import yaml
 from nbformat import NotebookNode
 
 from tools.book import Book, BookError, read
-from tools.classroom import EXERCISES, statements
+from tools.classroom import EXERCISES
+from tools.exercises import statements
 from tools.preface import reading_minutes, told
 
 INSTRUCTORS, SYLLABUS, PLANS = "chapters/instructors", "<!-- syllabus -->", "chapters/syllabus.yml"
