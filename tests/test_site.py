@@ -522,6 +522,7 @@ def test_the_file_itself_opens_without_a_server(browser, html):
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("requestfailed", lambda request: faults.append(request.url))
     page.goto((html / "index.html").as_uri())
-    assert page.locator("mjx-container").count()
+    # The index sends the reader on to the preface, after it has loaded.
+    page.locator("mjx-container").first.wait_for(state="attached")
     assert faults == []
     page.close()
