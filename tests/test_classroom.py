@@ -361,6 +361,18 @@ def test_students_need_names_of_their_own(tmp_path):
         sheets.students_in(table)
 
 
+@pytest.mark.parametrize("page, told", [("nope", "No exercises of 'nope'"), ("minimax", "No draws for 'minimax'")])
+def test_a_wrong_name_is_told_before_the_site_is_built(page, told, tmp_path, monkeypatch, capsys):
+    names = tmp_path / "names.csv"
+    names.write_text("name\nAnn\n", encoding="utf-8")
+    monkeypatch.setattr("tools.website.build_for_numbers", lambda book: pytest.fail("minutes are lost"))
+    given = ["make", "--chapter", page, "--students", str(names), "--secret", "word"]
+    monkeypatch.setattr("sys.argv", ["sheets", *given])
+    with pytest.raises(SystemExit):
+        sheets.main()
+    assert told in capsys.readouterr().err
+
+
 # --- the book's own exercises --------------------------------------------------------------------
 
 SOURCES = sorted((ROOT / "exercises").glob("*.ipynb"))

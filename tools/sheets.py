@@ -34,7 +34,8 @@ def draws_of(root: Path, page: str, notebook: NotebookNode) -> dict[str, Draw]:
     """The draws of a page, by exercise; an error where one is missing or draws for no exercise."""
     path = EXERCISES / "sheets" / f"{page}.py"
     if not (there := draws_in(root, page)):
-        raise BookError(f"No draws for {page!r}: {path} is not there")
+        pages = ", ".join(sorted(path.stem for path in (root / EXERCISES / "sheets").glob("*.py")))
+        raise BookError(f"No draws for {page!r}: {path} is not there. There are those of: {pages}")
     found = {}
     for name in with_own_numbers(notebook):
         draw = there.get(name.replace("-", "_"))
