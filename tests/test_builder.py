@@ -5,7 +5,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import dress, execute, formulas, ledger, moved, outputs, polish, setup_cell, website
+from tools import dress, execute, formulas, ledger, moved, outputs, polish, website
 from tools.book import Book, BookError, read, write
 
 
@@ -281,15 +281,3 @@ def test_of_sliders_the_static_form_alone_is_stored():
     cell = new_code_cell("sliders", outputs=[text, live, static, live])
     outputs.drop_widget_views(new_notebook(cells=[cell]))
     assert cell.outputs == [text, static, live]  # the last has no stand-in: tests/test_house.py refuses it
-
-
-def test_a_half_made_clone_does_not_spoil_the_next_attempt_and_its_reason_is_shown(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    (tmp_path / "belamy-book.part").mkdir()
-    (tmp_path / "belamy-book.part" / "left").touch()
-    cell = setup_cell.HOSTED.format(url=(tmp_path / "nowhere").as_uri(), branch="main")
-    for _ in range(2):
-        with pytest.raises(RuntimeError, match=r"git clone .*\n.*nowhere.* (does not exist|not appear)"):
-            exec(cell, {})
-        assert not (tmp_path / "belamy-book").exists()

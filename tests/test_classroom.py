@@ -351,6 +351,18 @@ def test_a_folder_of_returned_sheets_becomes_a_table(book, class_of_thirty):
         sheets.grade_all(book.root, PAGE, returned)
 
 
+def test_an_interrupted_grading_leaves_the_sheets_that_it_came_to(book, class_of_thirty, monkeypatch):
+    returned = book.root / "returned"
+    for who, (sheet, _) in list(class_of_thirty.items())[:3]:
+        write(sheet, returned / f"{who}.ipynb")
+    outcomes = iter([{"double": (2, "")}, {"double": (0, "not yet")}])  # and then Ctrl-C
+    monkeypatch.setattr(sheets, "grade", lambda *_: next(outcomes))
+    with pytest.raises(StopIteration):
+        sheets.grade_all(book.root, PAGE, returned)
+    table = (book.root / sheets.SHEETS / PAGE / "grades.csv").read_text(encoding="utf-8").splitlines()
+    assert table[1:] == ["s00,double,2,", "s01,double,0,not yet"]
+
+
 def test_students_need_names_of_their_own(tmp_path):
     table = tmp_path / "names.csv"
     table.write_text("name\nAnn Lee\nAnn Lee\n", encoding="utf-8")
@@ -359,6 +371,18 @@ def test_students_need_names_of_their_own(tmp_path):
     table.write_text("student\nAnn\n", encoding="utf-8")
     with pytest.raises(BookError, match="column `name`"):
         sheets.students_in(table)
+
+
+@pytest.mark.parametrize("page, told", [("nope", "No exercises of 'nope'"), ("minimax", "No draws for 'minimax'")])
+def test_a_wrong_name_is_told_before_the_site_is_built(page, told, tmp_path, monkeypatch, capsys):
+    names = tmp_path / "names.csv"
+    names.write_text("name\nAnn\n", encoding="utf-8")
+    monkeypatch.setattr("tools.website.build_for_numbers", lambda book: pytest.fail("minutes are lost"))
+    given = ["make", "--chapter", page, "--students", str(names), "--secret", "word"]
+    monkeypatch.setattr("sys.argv", ["sheets", *given])
+    with pytest.raises(SystemExit):
+        sheets.main()
+    assert told in capsys.readouterr().err
 
 
 # --- the book's own exercises --------------------------------------------------------------------

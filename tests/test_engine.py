@@ -6,15 +6,16 @@ import re
 import subprocess
 import sys
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, RMSprop
-from tqdm.notebook import tqdm_notebook
 
 from belamy import losses, nets
+from belamy._progress import bar
 from belamy.data import ImageSet
 from belamy.errors import BelamyError, CheckpointError, FileError, InputError, NonFiniteLoss
 from belamy.game import Average, Game, Group, Player, Pool, checkpoint, device, evaluate, fit, linear_to_zero
@@ -648,24 +649,46 @@ def test_a_pool_keeps_what_is_past():
 # --- progress ----------------------------------------------------------------------------------------
 
 
-def test_in_jupyter_long_names_of_losses_leave_the_progress_bar_its_room(monkeypatch):
+@pytest.fixture
+def shown(monkeypatch):
+    """What a notebook's cell shows, as it stands in the end."""
+    outputs = []
+
+    class Handle:
+        def __init__(self):
+            self.index = len(outputs) - 1
+
+        def update(self, data, raw):
+            outputs[self.index] = data
+
+    def display(data, raw, display_id):
+        outputs.append(data)
+        return Handle()
+
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
-    bars = []
+    monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(kernel=object()))
+    monkeypatch.setattr("IPython.display.display", display)
+    return outputs
 
-    class Bar(tqdm_notebook):
-        def __init__(self, *args, **options):
-            super().__init__(*args, display=False, **options)
-            bars.append(self)
 
+def test_in_a_notebook_the_progress_bar_is_text_which_needs_no_kernel(shown, capsys):
     def loss(nets, batch, noise):
         return {f"divergence of the {k}th part": square(nets, batch, noise) for k in "567"}
 
-    monkeypatch.setattr(sys.modules["belamy.game.fit"], "tqdm", Bar)
     train(line(loss=loss), rounds=2, progress=True)
-    box = bars[0].container
-    assert box.layout.flex_flow == "row wrap" and box.children[1].layout.min_width == "120px"
-    assert len(bars[0].postfix) == 72 and bars[0].postfix.endswith("…")
-    assert re.match(r"net=\S+, …nce of the 5th part=", bars[0].postfix)
+    (output,) = shown
+    assert output.keys() == {"text/plain"} and capsys.readouterr() == ("", "")
+    losses = re.fullmatch(r"100%\|█{30}\| 2/2 \[.*round/s, (net=\S+, …nce of the 5th part=.*)\]", output["text/plain"])
+    assert len(losses[1]) == 72 and losses[1].endswith("…")
+
+
+def test_a_bar_that_need_not_stay_leaves_nothing_and_a_hidden_one_is_not_there(shown, monkeypatch):
+    for options in ({"leave": False}, {"leave": True}, {"show": False}):
+        assert list(bar(range(3), **options)) == [0, 1, 2]
+    assert [data["text/plain"][:4] for data in shown] == ["", "100%"]
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    list(bar(range(3)))
+    assert len(shown) == 2
 
 
 def test_a_gradient_that_lies_otherwise_in_memory_than_its_weight_moves_the_right_numbers():

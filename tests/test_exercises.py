@@ -65,7 +65,7 @@ def test_a_page_begins_as_chapters_do(path):
     title, setup, parameters, imports = read(path).cells[:4]
     assert title.cell_type == "markdown" and title.source.startswith("# Exercises: ")
     assert setup.metadata.tags == ["setup", "hide-input"]
-    assert setup.source == setup_cell.setup_source(ROOT)
+    assert setup.source == setup_cell.SETUP
     assert parameters.metadata.tags == ["parameters"]
     assert parameters.source == 'profile = "auto"\nseed = 0'
     assert "belamy.setup(profile, seed" in imports.source

@@ -158,17 +158,6 @@ def test_every_room_of_the_library_is_on_its_page():
     assert described == rooms
 
 
-def test_the_setup_cell_installs_only_where_a_repository_is_named(tmp_path):
-    config = tmp_path / "_config.yml"
-    config.write_text('repository: {url: "", branch: main}', encoding="utf-8")
-    assert "pip" not in setup_cell.setup_source(tmp_path).replace("`pip install", "")
-    config.write_text("repository: {url: 'https://example.org/b', branch: v1}", encoding="utf-8")
-    source = setup_cell.setup_source(tmp_path)
-    assert '"--branch", "v1", "https://example.org/b"' in source
-    assert "--no-deps" in source
-    ast.parse(source)
-
-
 @NOTEBOOKS
 def test_outputs_are_stored_and_fresh(path):
     assert BOOK.staleness(path) == []
@@ -189,7 +178,7 @@ def test_a_run_s_notebook_shows_what_it_printed_and_with_which_parameters(path):
 def test_a_chapter_begins_with_its_setup_and_parameters(path):
     setup, parameters, *rest = code_cells(read(path))
     assert setup.metadata.tags == ["setup", "hide-input"]
-    assert setup.source == setup_cell.setup_source(ROOT)
+    assert setup.source == setup_cell.SETUP
     assert "parameters" in parameters.metadata.tags
     names = [ast.unparse(node.targets[0]) for node in ast.parse(parameters.source).body]
     assert names == ["profile", "seed", "override", "confirmed"]

@@ -1,4 +1,4 @@
-"""A live slider in JupyterLab, driven by keyboard in Chromium: seen once, at its size, before and after its kernel.
+"""A live slider and a bar in JupyterLab, in Chromium: seen once, at their size, before and after their kernel.
 
 `make lab` installs JupyterLab; without it there is nothing to test.
 """
@@ -25,16 +25,23 @@ import torch
 from belamy.widgets import Sliders
 Sliders(lambda a: torch.full((1, 28, 42), a / 4), {"a": [0, 1, 2, 3]}, alt="a grey field", start=[1])
 """
+BAR = """\
+from belamy._progress import bar
+for _ in bar(range(3), unit="round"):
+    pass
+"""
+WANTED = [(168, 112)], ["100%"], 0  # four pixels for a pixel, and once
 SHOWN = ".jp-OutputArea img, .jp-OutputArea .belamy-picture"
 
 
 @pytest.fixture
 def lab(tmp_path):
-    """The address of a server whose folder holds one notebook with a slider."""
+    """The address of a server whose folder holds one notebook with a slider and a progress bar."""
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    write(new_notebook(cells=[new_code_cell(CODE)], metadata=metadata), tmp_path / "slider.ipynb")
+    write(new_notebook(cells=[new_code_cell(CODE), new_code_cell(BAR)], metadata=metadata), tmp_path / "slider.ipynb")
     own = {name: str(tmp_path / ".own") for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
     environment = {**os.environ, **own, "PYTHONPATH": str(ROOT / "lib"), "JUPYTER_RUNTIME_DIR": str(tmp_path / ".run")}
+    environment.pop("TQDM_DISABLE", None)
     options = ["--no-browser", "--port=0", "--IdentityProvider.token=", "--allow-root"]
     options += ["--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={tmp_path}"]
     told = tmp_path / "log.txt"  # a pipe that nobody reads would stop the server
@@ -48,10 +55,11 @@ def lab(tmp_path):
 
 
 def shown(page):
-    """Size of every picture that is to be seen, and whether an error is."""
+    """Size of every picture that is to be seen, how far every bar came, and how many errors."""
     boxes = [picture.bounding_box() for picture in page.query_selector_all(SHOWN) if picture.is_visible()]
-    error = page.get_by_text("Error displaying widget")
-    return [(box["width"], box["height"]) for box in boxes], bool(error.count() and error.first.is_visible())
+    texts = [text.inner_text() for text in page.query_selector_all(".jp-OutputArea pre") if text.is_visible()]
+    errors = [error for error in page.get_by_text("Error displaying widget").all() if error.is_visible()]
+    return [(box["width"], box["height"]) for box in boxes], [text.partition("|")[0] for text in texts], len(errors)
 
 
 def until(what, seconds=120):
@@ -69,20 +77,19 @@ def test_a_slider_is_seen_once_with_its_kernel_and_without(lab):
         page = browser.new_page()
         page.goto(f"{address}/lab/tree/slider.ipynb?reset")
         page.wait_for_selector(".jp-Notebook .jp-CodeCell")
-        page.wait_for_timeout(2000)  # until its menus are there
+        page.wait_for_selector("text=| Idle")  # the kernel is there; before, nothing would run
         page.click("text=Run >> nth=0")
         page.click("text=Run All Cells >> nth=0")
-        until(lambda: page.query_selector(".jp-OutputArea img"))
-        assert until(lambda: shown(page) == ([(168, 112)], False)), shown(page)  # four for a pixel, and once
+        assert until(lambda: shown(page) == WANTED), shown(page)
 
         before = page.get_attribute(".jp-OutputArea img", "src")
         page.focus(".jp-OutputArea [role=slider]")
         page.keyboard.press("ArrowRight")
         assert until(lambda: page.get_attribute(".jp-OutputArea img", "src") != before, 20)
-        assert shown(page) == ([(168, 112)], False)
+        assert shown(page) == WANTED
 
         page.keyboard.press("Control+s")
-        saved = lambda: json.loads((folder / "slider.ipynb").read_text(encoding="utf-8"))["cells"][0]["outputs"]
+        saved = lambda: json.loads((folder / "slider.ipynb").read_text(encoding="utf-8"))["cells"][1]["outputs"]
         assert until(saved, 20)
         page.close()
         for session in json.load(urllib.request.urlopen(f"{address}/api/kernels")):
@@ -93,5 +100,5 @@ def test_a_slider_is_seen_once_with_its_kernel_and_without(lab):
         page.goto(f"{address}/lab/tree/slider.ipynb?reset")
         page.wait_for_selector(".belamy-picture", state="attached")
         until(lambda: "Error displaying widget" in page.content(), 20)
-        assert shown(page) == ([(168, 112)], False)
+        assert shown(page) == WANTED
         browser.close()

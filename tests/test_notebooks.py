@@ -12,11 +12,13 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-from conftest import ROOT
+import yaml
+from bs4 import BeautifulSoup
+from conftest import CONFIG, ROOT
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tools import classroom, colab, exercises, notebooks, plain, website
-from tools.book import Book, BookError, code_of, read
+from tools import classroom, colab, exercises, notebooks, plain, setup_cell, website
+from tools.book import Book, BookError, code_of, read, write
 
 BOOK = Book(ROOT)
 ONLY = os.environ.get("BELAMY_CHAPTER")
@@ -125,6 +127,22 @@ def test_a_notebook_runs_alone_without_a_home_or_a_network(html, path, tmp_path)
     except subprocess.CalledProcessError as error:
         pytest.fail(error.stderr[-3000:])
     assert colab.shown_twice(read(tmp_path / "done.ipynb")) == []
+
+
+def test_the_launch_button_opens_the_notebook_that_the_page_offers(tiny):
+    """Colab opens what lies on a branch of a repository: there it is the built site."""
+    given = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    repository = {**given["repository"], "url": "https://github.com/some/book"}
+    buttons = {**given["launch_buttons"], "colab_url": "https://colab.research.google.com"}
+    tiny.edit("_config.yml", CONFIG + yaml.safe_dump({"repository": repository, "launch_buttons": buttons}))
+    tiny.edit_cell(0, "# One\n\n:::{note}\nText.\n:::")
+    write(setup_cell.with_setup_cell(read(tiny.chapter)), tiny.chapter)
+    html = website.build_for_numbers(tiny.book) / "html"
+    page = BeautifulSoup((html / "chapters/01-tiny.html").read_text(encoding="utf-8"), "html.parser")
+    (link,) = (a["href"] for a in page.select("a[href]") if a["href"].startswith(buttons["colab_url"]))
+    branch, place = link.removeprefix(f"{buttons['colab_url']}/github/some/book/blob/").split("/", 1)
+    opened = read(html / place)
+    assert branch == "gh-pages" and plain.left_raw(opened) == [] and "CARRIED" in code_of(opened)
 
 
 # --- what it carries -----------------------------------------------------------------------------

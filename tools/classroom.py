@@ -11,6 +11,7 @@ more than nbgrader's own environment has.
 import argparse
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -128,11 +129,18 @@ def write_versions(root: Path, page: str | None = None, finish: Finish = as_it_i
 
 
 def portable(root: Path) -> Finish:
-    """Lets versions carry the library and have plain Markdown, with the numbers of the site, which it builds."""
+    """Lets versions carry the library and have plain Markdown, with the numbers of the site.
+
+    The site is built when the first version is finished: until then a wrong name costs no minutes.
+    """
     from tools import notebooks, website  # nbgrader's environment lacks what they need
 
-    out = website.build_for_numbers(book := Book(root))
-    return notebooks.finisher(book, out, out / "html")
+    @cache
+    def finish() -> Finish:
+        out = website.build_for_numbers(book := Book(root))
+        return notebooks.finisher(book, out, out / "html")
+
+    return lambda notebook, path: finish()(notebook, path)
 
 
 def main() -> None:

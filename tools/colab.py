@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nbformat
 
+from tools.book import read
 from tools.outputs import WIDGET
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,15 +104,16 @@ def main() -> None:
     for path in sorted(folder.glob("*.ipynb")):
         if given.names and path.stem not in given.names:
             continue
-        clock = time.perf_counter()
+        clock, cells = time.perf_counter(), sum(cell.cell_type == "code" for cell in read(path).cells)
         with tempfile.TemporaryDirectory(prefix="belamy-") as place:
             try:
                 run_alone(python, path, Path(place))
-                twice = shown_twice(nbformat.read(Path(place) / "done.ipynb", as_version=4))
+                twice = shown_twice(read(Path(place) / "done.ipynb"))
                 reason = f"sliders shown twice or not at all: {twice}" if twice else ""
             except subprocess.CalledProcessError as error:
                 reason = error.stderr[-3000:]
-        print(f"  {path.stem}  {'failed' if reason else 'ran'} in {time.perf_counter() - clock:.0f} s", flush=True)
+        end = f"{'failed' if reason else 'ran'} in {time.perf_counter() - clock:.0f} s"
+        print(f"  {path.stem}  {cells} cells  {end}", flush=True)
         failed += [f"{path.name}:\n{reason}"] if reason else []
     if failed:
         sys.exit("\n\n".join(failed))

@@ -45,7 +45,7 @@ FILES = {  # and the tests that are to notice
 }
 SECONDS = 30  # of tests that one mutant meets at most: all tests run `fit`
 NOWHERE = "nowhere"  # where a test stands that executes no line of the library
-SPOKEN = ("InputError", "warn", "tqdm", "TypeError", "ValueError")  # calls that make words
+SPOKEN = ("InputError", "warn", "bar", "TypeError", "ValueError")  # calls that make words
 # Arguments that nothing tells apart on a machine with a CPU alone.
 DEVICE = re.compile(r",? ?device=([\w.]+(\([^()]*\))?)?")
 CHECKS = ("whole_number", "real_number", "check_")  # calls that check what they name

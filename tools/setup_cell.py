@@ -1,19 +1,15 @@
-"""The first code cell of every chapter, written from the one place that knows the repository.
+"""The first code cell of every chapter: what to do if the library is missing.
 
-In Colab it installs the library without touching what is there; on a reader's own machine it says
-what to do if the library is missing. A test compares every chapter's cell with this one. A notebook that
-is downloaded has another, with everything in it: tools/notebooks.py.
+A test compares every chapter's cell with this one. A notebook that is downloaded, or opened in Colab by a
+page's button, has another, with everything in it: tools/notebooks.py.
 """
 
-from pathlib import Path
-
 import nbformat
-import yaml
 from nbformat import NotebookNode
 
 from tools.book import Book, read, write
 
-LOCAL = '''\
+SETUP = '''\
 # Setup: the library that the chapters share.
 import importlib.util
 
@@ -22,35 +18,7 @@ if importlib.util.find_spec("belamy") is None:
         "belamy is not installed here: run `make setup` in the book's folder and "
         "choose its .venv as this notebook's kernel, or run "
         "`pip install --no-deps PATH-OF-THE-BOOK`"
-    )
-'''
-
-HOSTED = '''\
-# @title Setup: the book and the library that its chapters share
-import importlib.util
-import os
-import shutil
-import subprocess
-import sys
-
-if importlib.util.find_spec("belamy") is None:  # Colab has all that it needs
-    half = "belamy-book.part"  # what an interrupted attempt left is no book
-    shutil.rmtree(half, ignore_errors=True)
-    pip = [sys.executable, "-m", "pip", "install", "-q"]
-    clone = ["git", "clone", "-q", "--depth", "1", "--branch", "{branch}", "{url}", half]
-    for command in (
-        *([] if os.path.isdir("belamy-book") else [clone]),
-        [*pip, "papermill"],  # for sweeps; it replaces nothing that Colab brings
-        [*pip, "--no-deps", "--editable", "belamy-book"],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{{' '.join(command)}}\\n{{done.stdout}}{{done.stderr}}")
-        if command is clone:
-            os.rename(half, "belamy-book")
-    sys.path.insert(0, os.path.abspath("belamy-book/lib"))
-    importlib.invalidate_caches()
-'''
+    )'''
 
 CARRIED = '''\
 # @title Setup: this notebook carries its library and its recorded runs
@@ -91,31 +59,23 @@ importlib.invalidate_caches()
 '''
 
 
-def setup_source(root: Path) -> str:
-    """The cell's code: an installation where `_config.yml` names a repository, else a note."""
-    repository = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
-    return (HOSTED.format(**repository) if repository["url"] else LOCAL).rstrip("\n")
-
-
-def with_setup_cell(notebook: NotebookNode, source: str) -> NotebookNode:
-    """The notebook with `source` as its setup cell: replaced, or put before the first code cell."""
+def with_setup_cell(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with its setup cell: replaced, or put before the first code cell."""
     for cell in notebook.cells:
         if "setup" in cell.metadata.get("tags", []):
-            cell.source = source
+            cell.source = SETUP
             return notebook
     kinds = [cell.cell_type for cell in notebook.cells]
     place = kinds.index("code") if "code" in kinds else len(kinds)
     metadata = {"tags": ["setup", "hide-input"]}
-    notebook.cells.insert(place, nbformat.v4.new_code_cell(source, metadata=metadata))
+    notebook.cells.insert(place, nbformat.v4.new_code_cell(SETUP, metadata=metadata))
     return notebook
 
 
 def main() -> None:
-    book = Book()
-    source = setup_source(book.root)
-    for path in book.notebooks:
+    for path in Book().notebooks:
         before = read(path)
-        after = with_setup_cell(read(path), source)
+        after = with_setup_cell(read(path))
         if after != before:
             write(after, path)
             print(f"  {path.name}: setup cell written")

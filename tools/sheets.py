@@ -34,7 +34,8 @@ def draws_of(root: Path, page: str, notebook: NotebookNode) -> dict[str, Draw]:
     """The draws of a page, by exercise; an error where one is missing or draws for no exercise."""
     path = EXERCISES / "sheets" / f"{page}.py"
     if not (there := draws_in(root, page)):
-        raise BookError(f"No draws for {page!r}: {path} is not there")
+        pages = ", ".join(sorted(path.stem for path in (root / EXERCISES / "sheets").glob("*.py")))
+        raise BookError(f"No draws for {page!r}: {path} is not there. There are those of: {pages}")
     found = {}
     for name in with_own_numbers(notebook):
         draw = there.get(name.replace("-", "_"))
@@ -121,23 +122,21 @@ def near(answer: float | None, right: float, tolerance: float) -> bool:
 
 
 def grade_all(root: Path, page: str, folder: Path) -> Path:
-    """Grade the sheets in `folder`; write a table of points and reasons and return its file."""
-    given, rows = root / SHEETS / page, []
-    for path in sorted(folder.glob("*.ipynb")):
-        own = given / "students" / path.name
-        if not own.is_file():
+    """Grade the sheets in `folder`; write a table of points and reasons, sheet by sheet, and return its file."""
+    given, returned = root / SHEETS / page, sorted(folder.glob("*.ipynb"))
+    for path in returned:
+        if not (own := given / "students" / path.name).is_file():
             raise BookError(f"{path.name} is no sheet that was given out: {own.parent} has none of this name")
-        key = json.loads((given / "keys" / f"{path.stem}.json").read_text(encoding="utf-8"))
-        grades = grade(read(path), read(own), key)
-        points = sum(points or 0 for points, _ in grades.values())
-        print(f"  {path.stem}: {points:g} points", flush=True)
-        for name, (got, reason) in grades.items():
-            rows.append({"student": path.stem, "exercise": name, "points": got, "reason": reason})
     table = given / "grades.csv"
     with open(table, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["student", "exercise", "points", "reason"])
-        writer.writeheader()
-        writer.writerows(rows)
+        writer = csv.writer(file)
+        writer.writerow(["student", "exercise", "points", "reason"])
+        for path in returned:
+            key = json.loads((given / "keys" / f"{path.stem}.json").read_text(encoding="utf-8"))
+            grades = grade(read(path), read(given / "students" / path.name), key)
+            writer.writerows([path.stem, name, got, reason] for name, (got, reason) in grades.items())
+            file.flush()
+            print(f"  {path.stem}: {sum(points or 0 for points, _ in grades.values()):g} points", flush=True)
     return table
 
 

@@ -3,15 +3,14 @@
 import bisect
 import itertools
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from belamy._checks import check_finite, real_number, whole_number
+from belamy._progress import bar
 from belamy.errors import InputError
 from belamy.game.device import double, float64_device
 from belamy.randomness import Noise
@@ -144,7 +143,6 @@ class Annealing:
             setattr(self, name, whole_number(name, getattr(self, name), 1))
         self.sharpness = real_number("sharpness", self.sharpness, least=1e-6, most=100)
         self.noise = Noise(self.target.images.device)
-        self.hidden = not self.progress or "TQDM_DISABLE" in os.environ
         self.ladder = self._temperatures(PILOT_STEPS)[1:]
         self.sizes = self._pilot() if self.steps > 1 else torch.empty(0)  # (T, N)
 
@@ -218,7 +216,7 @@ class Annealing:
         return draws.to(self.target.images)
 
     def _bar(self, name: str, temperatures: list):
-        return tqdm(temperatures, desc=name, unit="temperature", disable=self.hidden)
+        return bar(temperatures, show=self.progress, desc=name, unit="temperature")
 
 
 def _energy(v: Tensor) -> Tensor:

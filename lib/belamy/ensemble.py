@@ -21,10 +21,10 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import SGD, Adam, RMSprop
-from tqdm.auto import tqdm
 
 from belamy import losses
 from belamy._checks import real_number, whole_number
+from belamy._progress import bar
 from belamy.data.image_set import ImageSet
 from belamy.errors import InputError, NonFiniteLoss, optional
 from belamy.game import Batch, Game, Group, History, Noise, Player, fit
@@ -115,24 +115,23 @@ def train(
     if method == "processes" and device.type != "cpu":
         raise InputError(f"method='processes' is for the CPU, not for {device}: pass device='cpu'")
 
-    hidden = not progress or "TQDM_DISABLE" in os.environ
     if method == "batched":
         batches = {seed: Batches(data, batch_size, seed, device, game.dtype) for _, seed in copies[:1]}
         for _, seed in copies[1:]:  # the rows are shared, the order is each seed's own
             batches.setdefault(seed, next(iter(batches.values())).of_seed(seed))
         length = planned_rounds(epochs, rounds, batches[copies[0][1]].per_epoch, max(t.steps for t in game.turns))
-        return _batched(game, batches, copies, optimizer, autocast(precision, device), length, hidden)
+        return _batched(game, batches, copies, optimizer, autocast(precision, device), length, progress)
     # Nets, not the game, travel to other processes: a Game is made there, with the copy's own weights.
     fresh = {name: net for name, net in game.nets.items() if name not in game.pretrained}
     train_one = partial(_alone, fresh, game.turns, {name: game.nets[name] for name in game.pretrained}, data, optimizer,
                         {"epochs": epochs, "rounds": rounds, "batch_size": batch_size, "device": device,
                          "precision": precision, "progress": False})  # fmt: skip
     if method == "one by one":
-        return [train_one(lr, seed) for lr, seed in tqdm(copies, unit="copy", disable=hidden)]
+        return [train_one(lr, seed) for lr, seed in bar(copies, show=progress, unit="copy")]
     joblib = optional("joblib", "training in several processes")
     pool = joblib.Parallel(n_jobs=min(jobs, len(copies)), backend="loky", return_as="generator")
     done = pool(joblib.delayed(_in_process)(train_one, lr, seed) for lr, seed in copies)
-    return list(tqdm(done, total=len(copies), unit="copy", disable=hidden))
+    return list(bar(done, show=progress, total=len(copies), unit="copy"))
 
 
 def _in_process(train_one: Callable, lr: float, seed: int) -> Copy:
@@ -186,7 +185,7 @@ class _Draws:
 
 def _batched(
     game: Game, batches: dict[int, Batches], copies: list, optimizer: Callable,
-    context: AbstractContextManager, length: int, hidden: bool,
+    context: AbstractContextManager, length: int, progress: bool,
 ) -> list[Copy]:  # fmt: skip
     """Train all K copies as one program: every weight has one more dimension, the copies' (K)."""
     seeds, device = list(batches), next(iter(batches.values())).device
@@ -216,7 +215,7 @@ def _batched(
     steps = dict.fromkeys(owned, 0)
     logs: list[dict[str, Tensor]] = []
 
-    for _ in tqdm(range(length), unit="round", disable=hidden):
+    for _ in bar(range(length), show=progress, unit="round"):
         logs.append({})
         for turn in (turn for turn in game.turns for _ in range(turn.steps)):
             players = turn.players if isinstance(turn, Group) else (turn,)

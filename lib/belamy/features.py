@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from belamy._checks import check_images, unit, whole_number
+from belamy._progress import bar
 from belamy.data import ImageSet
 from belamy.errors import FileError, InputError
 
@@ -62,13 +62,11 @@ def extract(
     floating = (values for values in net.parameters() if values.is_floating_point())
     weights = next(floating, torch.zeros(()))  # says where the images go, and in which precision
     batches = images.split(whole_number("batch_size", batch_size, 1))
-    hidden = not progress or len(batches) == 1 or "TQDM_DISABLE" in os.environ
     modes = {module: module.training for module in net.modules()}
     net.eval()
     try:
-        bar = tqdm(batches, unit="batch", disable=hidden, leave=False)
         rows = []
-        for batch in bar:
+        for batch in bar(batches, show=progress and len(batches) > 1, unit="batch", leave=False):
             x = unit(batch.to(weights.device)).to(weights.dtype).contiguous()  # (B, C, H, W)
             features = net(x)
             if not isinstance(features, Tensor) or features.shape[:-1] != x.shape[:1]:

@@ -31,6 +31,7 @@ import torch
 from belamy import runs
 from belamy._checks import whole_number
 from belamy._notebooks import code_cells, named_files, parameters
+from belamy._progress import bar
 from belamy.data.cache import cache_dir, writable
 from belamy.errors import BelamyError, FileError, InputError, optional
 
@@ -132,7 +133,6 @@ def run(
         SweepError: cells failed (their notebooks, with tracebacks, are kept); the rest is done.
     """
     import pandas as pd
-    from tqdm.auto import tqdm
 
     # Whatever can be wrong is found out before the first kernel starts.
     notebook = Path(notebook).expanduser().resolve()
@@ -171,8 +171,7 @@ def run(
     try:
         calls = (joblib.delayed(_execute)(notebook, cache, n, c) for n, c in missing.items())
         done = joblib.Parallel(n_jobs=int(jobs), prefer="threads", return_as="generator_unordered")(calls)
-        hidden = "TQDM_DISABLE" in os.environ  # of which tqdm's notebook bar knows nothing
-        failed = [f for f in tqdm(done, total=len(missing), desc=notebook.stem, disable=hidden) if f]
+        failed = [f for f in bar(done, total=len(missing), desc=notebook.stem) if f]
     finally:
         os.environ.pop("OMP_NUM_THREADS")
         if before is not None:

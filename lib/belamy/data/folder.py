@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from tqdm.auto import tqdm
 
 from belamy._checks import real_number
+from belamy._progress import bar
 from belamy.data.cache import cache_dir, whole_file
 from belamy.data.decode import PICTURES, VERSION, Settings, readable, try_decode
 from belamy.data.image_set import ImageSet
@@ -189,8 +189,8 @@ def _decode_all(
             few = [listing[i : i + 8] for i in range(0, len(listing), 8)]  # a task each: fewer handovers
             tasks = pool.map(lambda some: [try_decode(root / n, settings) for n, _, _ in some], few)
             results = itertools.chain.from_iterable(tasks)
-            bar = tqdm(results, "decoding pictures", len(listing), leave=False)
-            for result, (name, *listed) in zip(bar, listing):
+            told = bar(results, desc="decoding pictures", total=len(listing), leave=False)
+            for result, (name, *listed) in zip(told, listing):
                 if listed != [*_size_and_time(root / name)]:
                     result, is_settled = "changed while the folder was read; read it again", False
                 if isinstance(result, str):

@@ -3,7 +3,6 @@
 import contextlib
 import math
 import numbers
-import os
 import signal
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
-from tqdm.auto import tqdm
 
 from belamy._checks import whole_number
+from belamy._progress import bar
 from belamy.errors import InputError, NonFiniteLoss
 from belamy.game import checkpoint as checkpoints
 from belamy.game import device as devices
@@ -142,13 +141,9 @@ def fit(
         total = {t.name: game.steps[_players(t)[0].name] + max(0, end - game.rounds) * t.steps for t in game.turns}
 
         training = _Training(game, batches, context, schedules, total, seed)
-        hidden = not progress or "TQDM_DISABLE" in os.environ  # of which tqdm's notebook bar knows nothing
-        bar = tqdm(total=length, initial=game.rounds - run["start"], unit="round", disable=hidden)
-        if hasattr(bar, "container"):  # in Jupyter: rather a second line than a bar squeezed to nothing
-            bar.container.layout.flex_flow = "row wrap"
-            bar.container.children[1].layout.min_width = "120px"
+        told = bar(show=progress, total=length, initial=game.rounds - run["start"], unit="round")
         game.history.interrupted = False
-        with bar, devices.keep_freed_memory(device), training, stop_signals() as stop:
+        with told, devices.keep_freed_memory(device), training, stop_signals() as stop:
             while game.rounds < end and not stop:
                 losses: dict[str, float | torch.Tensor] = {}
                 for turn in game.turns:
@@ -157,12 +152,12 @@ def fit(
                 game.history.record(game.epochs, losses)
                 game.rounds += 1
                 game.into_epoch += busiest
-                bar.update()
+                told.update()
 
                 whole = game.into_epoch >= batches.per_epoch
                 if whole or game.rounds % log_every == 0 or game.rounds == end or stop:
                     training.check_losses()
-                    bar.set_postfix_str(_told(game.history.flush()))
+                    told.set_postfix_str(_told(game.history.flush()))
                 if whole:
                     training.check_parameters()
                     while game.into_epoch >= batches.per_epoch:  # a round of many steps may end several
