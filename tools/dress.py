@@ -12,10 +12,12 @@ NUMBER = re.compile(r"[±<>≤≥≈~]?\s*[-−+]?(\d[\d,]*\.?\d*|\.\d+|nan|inf)
 NUMBERS = re.compile(rf"({NUMBER.pattern}|[\s\[\](),;:/×·]|±|to|of|–|…|—|-)*")
 HYPHEN = re.compile(r"(?<![\w.)\]])-(?=[.\d]|inf)|(?<=\de)-(?=\d)")
 SET_UP = {"tag_setup", "tag_set-up"}
+OPENS, CLOSES = re.compile(r"[(\[‘“]+$"), re.compile(r"^[)\]’”.,;:!?]+")
+AS_IT_IS = ["pre", "code", "script", "style", "textarea"]
 
 
 def dress(page: BeautifulSoup) -> None:
-    for step in (merge_folds, lower_hero, tabulate, enlarge_pictures, keep_proportions):
+    for step in (merge_folds, lower_hero, tabulate, hold_together, enlarge_pictures, keep_proportions):
         step(page)
 
 
@@ -119,6 +121,8 @@ def align_numbers(table: Tag) -> None:
         cells = [row[column] for row in body if len(row) == width]
         cells = [cell for cell in cells if cell.get_text(strip=True)]
         if not cells or not all(is_number(cell) for cell in cells):
+            for cell in filter(is_number, cells):  # '0.31 ± 0.02' between words
+                cell["class"] = [*cell.get("class", []), "belamy-one-line"]
             continue
         for cell in cells:
             for text in cell.find_all(string=HYPHEN):
@@ -155,6 +159,29 @@ def let_scroll(page: BeautifulSoup, table: Tag) -> None:
         box = table.wrap(page.new_tag("div"))
     box["class"] = ["belamy-scroll"]
     box.wrap(page.new_tag("div", attrs={"class": "belamy-wide"}))
+
+
+# --- lines ---------------------------------------------------------------------------------------
+
+
+def hold_together(page: BeautifulSoup) -> None:
+    """No line begins with the % of a number, or with the comma after a formula."""
+    for text in page.select_one("article, body").find_all(string=re.compile(r"\d %")):
+        if not text.find_parent(AS_IT_IS) and not text.find_parent(class_="math"):
+            text.replace_with(NavigableString(re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", text)))
+    for formula in page.select("article span.math"):
+        before, after = formula.previous_sibling, formula.next_sibling
+        opens = OPENS.search(before) if type(before) is NavigableString else None
+        closes = CLOSES.match(after) if type(after) is NavigableString else None
+        if not opens and not closes:
+            continue
+        held = formula.wrap(page.new_tag("span", attrs={"class": "belamy-held"}))
+        if opens:
+            before.replace_with(NavigableString(before[: opens.start()]))
+            held.insert(0, NavigableString(opens[0]))
+        if closes:
+            after.replace_with(NavigableString(after[closes.end() :]))
+            held.append(NavigableString(closes[0]))
 
 
 # --- pictures ------------------------------------------------------------------------------------

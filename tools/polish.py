@@ -27,7 +27,7 @@ def polish(html: Path) -> None:
         for path in sorted(html.rglob("*.html"))
     }
     for page in pages.values():
-        for mend in (drop_unused_scripts, name_by_content, name_branches, list_plainly, land_logo, mark_corners, dress):
+        for mend in (drop_unused_scripts, name_by_content, name_branches, list_plainly, land_logo, mark_corners, join_modules, dress):
             mend(page)
     written = typeset(pages, html)
     for path, page in pages.items():
@@ -80,3 +80,13 @@ def mark_corners(page: BeautifulSoup) -> None:
     for corner in page.select("table thead th"):
         if not corner.get_text(strip=True):
             corner.name = "td"
+
+
+def join_modules(page: BeautifulSoup) -> None:
+    """The index has a line for a module's name, and one below it for the word 'module', which is the link."""
+    for link in page.select(".indextable ul a"):
+        entry, below = link.find_parent("ul").find_parent("li"), link.find_parent("ul")
+        if link.get_text() == "module" and entry is not None and len(below.find_all("li")) == 1:
+            link.string = f"{str(entry.contents[0]).strip()} (module)"
+            entry.contents[0].replace_with(link.extract())
+            below.decompose()

@@ -1,11 +1,11 @@
-// What is too wide scrolls in its own box: the keyboard must reach it, and a shadow says that it goes on.
-const BOXES = 'mjx-container[display="true"], .belamy-scroll';
+// What is too wide scrolls in its own box: the keyboard must reach it, and a fading edge says that it goes on.
+const BOXES = 'mjx-container[display="true"], span.math, .belamy-scroll, .highlight pre';
 
 function mindBox(box) {
   const wide = box.scrollWidth > box.clientWidth + 1;
   wide ? box.setAttribute("tabindex", "0") : box.removeAttribute("tabindex");
   const end = box.scrollLeft + box.clientWidth >= box.scrollWidth - 2;
-  box.closest(".belamy-wide")?.classList.toggle("goes-on", wide && !end);
+  (box.matches(".belamy-scroll") ? box.parentElement : box).classList.toggle("goes-on", wide && !end);
 }
 
 function mindBoxes() {
