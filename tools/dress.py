@@ -91,6 +91,7 @@ def tabulate(page: BeautifulSoup) -> None:
         if table.get("id") == "T_claims" or table.find_parent(class_="belamy-ledger"):
             label_cells(table)
         else:
+            name_rows(table)
             let_scroll(page, table)
 
 
@@ -120,16 +121,25 @@ def align_numbers(table: Tag) -> None:
     for column in range(width):
         cells = [row[column] for row in body if len(row) == width]
         cells = [cell for cell in cells if cell.get_text(strip=True)]
-        if not cells or not all(is_number(cell) for cell in cells):
-            for cell in filter(is_number, cells):  # '0.31 ± 0.02' between words
-                cell["class"] = [*cell.get("class", []), "belamy-one-line"]
-            continue
-        for cell in cells:
+        numbers = [cell for cell in cells if is_number(cell)]
+        for cell in numbers:
             for text in cell.find_all(string=HYPHEN):
                 text.replace_with(NavigableString(HYPHEN.sub("−", text)))
+        if not cells or len(numbers) < len(cells):
+            for cell in numbers:  # '0.31 ± 0.02' among words
+                cell["class"] = [*cell.get("class", []), "belamy-one-line"]
+            continue
         heads = [row[column] for row in rows_of(table, "thead") if len(row) == width]
         for cell in [*heads, *(row[column] for row in body if len(row) == width)]:
             cell["class"] = [*cell.get("class", []), "belamy-number"]
+
+
+def name_rows(table: Tag) -> None:
+    """What a row is called stays readable beside columns of numbers: a short name on one line, a long one on few."""
+    for row in rows_of(table, "tbody"):
+        if row and not is_number(row[0]):
+            short = len(row[0].get_text(" ", strip=True)) <= 12
+            row[0]["class"] = [*row[0].get("class", []), "belamy-one-line" if short else "belamy-long"]
 
 
 def is_number(cell: Tag) -> bool:
