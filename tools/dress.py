@@ -137,7 +137,7 @@ def align_numbers(table: Tag) -> None:
 def name_rows(table: Tag) -> None:
     """What a row is called stays readable beside columns of numbers: a short name on one line, a long one on few."""
     for row in rows_of(table, "tbody"):
-        if row and not is_number(row[0]):
+        if row and not is_number(row[0]) and not row[0].select(".math"):
             short = len(row[0].get_text(" ", strip=True)) <= 12
             row[0]["class"] = [*row[0].get("class", []), "belamy-one-line" if short else "belamy-long"]
 
