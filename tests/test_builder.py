@@ -155,6 +155,14 @@ def test_no_name_of_a_row_and_no_number_is_broken_into_short_lines():
     ]
 
 
+def test_a_printed_minus_is_one_and_a_hyphen_stays():
+    told = "portraits-32-seed0, 2026-11-21: [-0.5, 1e-07] -inf"
+    page = soup(f'<article><div class="cell_output"><pre>{told}</pre></div><pre>x = -1</pre></article>')
+    dress.print_minus(page)
+    told = [pre.get_text() for pre in page.select("pre")]
+    assert told == ["portraits-32-seed0, 2026-11-21: [−0.5, 1e−07] −inf", "x = -1"]
+
+
 def test_no_line_begins_with_what_belongs_to_the_one_before():
     math = '<span class="math">x</span>'
     page = soup(f"<article><p>By ({math}), 95 % of {math} and <code>5 %</code>; {math}: so.</p></article>")

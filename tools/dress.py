@@ -17,7 +17,7 @@ AS_IT_IS = ["pre", "code", "script", "style", "textarea"]
 
 
 def dress(page: BeautifulSoup) -> None:
-    for step in (merge_folds, lower_hero, tabulate, hold_together, enlarge_pictures, keep_proportions):
+    for step in (merge_folds, lower_hero, tabulate, print_minus, hold_together, enlarge_pictures, keep_proportions):
         step(page)
 
 
@@ -169,6 +169,16 @@ def let_scroll(page: BeautifulSoup, table: Tag) -> None:
         box = table.wrap(page.new_tag("div"))
     box["class"] = ["belamy-scroll"]
     box.wrap(page.new_tag("div", attrs={"class": "belamy-wide"}))
+
+
+# --- print-outs ----------------------------------------------------------------------------------
+
+
+def print_minus(page: BeautifulSoup) -> None:
+    """What Python prints has a hyphen for a minus."""
+    for text in page.select_one("article, body").find_all(string=HYPHEN):
+        if text.find_parent("pre") and text.find_parent(class_="cell_output"):
+            text.replace_with(NavigableString(HYPHEN.sub("−", text)))
 
 
 # --- lines ---------------------------------------------------------------------------------------
