@@ -177,6 +177,12 @@ def test_the_index_has_one_line_for_a_module():
     assert str(page.li) == '<li><a href="#x">belamy.ava (module)</a></li>'
 
 
+def test_no_link_begins_with_a_space():
+    page = soup('<div class="solution"><p class="admonition-title">Solution to<a href="#x"> Exercise 1</a></p></div>')
+    polish.space_links(page)
+    assert str(page.p) == '<p class="admonition-title">Solution to <a href="#x">Exercise 1</a></p>'
+
+
 def test_a_slider_s_picture_has_a_ratio_instead_of_a_height():
     page = soup('<div class="belamy-picture" style="width:800px;height:160px;color:red"></div>')
     dress.keep_proportions(page)
