@@ -176,7 +176,7 @@ def let_scroll(page: BeautifulSoup, table: Tag) -> None:
 
 def print_minus(page: BeautifulSoup) -> None:
     """What Python prints has a hyphen for a minus."""
-    for text in page.select_one("article, body").find_all(string=HYPHEN):
+    for text in page.find_all(string=HYPHEN):
         if text.find_parent("pre") and text.find_parent(class_="cell_output"):
             text.replace_with(NavigableString(HYPHEN.sub("−", text)))
 
@@ -186,7 +186,7 @@ def print_minus(page: BeautifulSoup) -> None:
 
 def hold_together(page: BeautifulSoup) -> None:
     """No line begins with the % of a number, or with the comma after a formula."""
-    for text in page.select_one("article, body").find_all(string=re.compile(r"\d %")):
+    for text in page.find_all(string=re.compile(r"\d %")):
         if not text.find_parent(AS_IT_IS) and not text.find_parent(class_="math"):
             text.replace_with(NavigableString(re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", text)))
     for formula in page.select("article span.math"):
