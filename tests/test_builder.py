@@ -145,6 +145,44 @@ def test_a_table_scrolls_in_a_box_and_one_of_claims_says_on_each_cell_what_it_is
     assert not claims.select(".belamy-scroll")
 
 
+def test_no_name_of_a_row_and_no_number_is_broken_into_short_lines():
+    page = table("<tr><th></th><th>score</th></tr>", ["d = 4", "-1.92 ± 0.00"], ["a network of two layers", "none"])
+    marked = [(cell["class"], cell.get_text()) for cell in page.select("td[class]")]
+    assert marked == [
+        (["belamy-one-line"], "d = 4"),
+        (["belamy-one-line"], "−1.92 ± 0.00"),
+        (["belamy-long"], "a network of two layers"),
+    ]
+
+
+def test_a_printed_minus_is_one_and_a_hyphen_stays():
+    told = "portraits-32-seed0, 2026-11-21: [-0.5, 1e-07] -inf"
+    page = soup(f'<article><div class="cell_output"><pre>{told}</pre></div><pre>x = -1</pre></article>')
+    dress.print_minus(page)
+    told = [pre.get_text() for pre in page.select("pre")]
+    assert told == ["portraits-32-seed0, 2026-11-21: [−0.5, 1e−07] −inf", "x = -1"]
+
+
+def test_no_line_begins_with_what_belongs_to_the_one_before():
+    math = '<span class="math">x</span>'
+    page = soup(f"<article><p>By ({math}), 95 % of {math} and <code>5 %</code>; {math}: so.</p></article>")
+    dress.hold_together(page)
+    assert [held.get_text() for held in page.select(".belamy-held")] == ["(x),", "x:"]
+    assert page.get_text() == "By (x), 95\N{NO-BREAK SPACE}% of x and 5 %; x: so."
+
+
+def test_the_index_has_one_line_for_a_module():
+    page = soup('<table class="indextable"><li> belamy.ava <ul><li><a href="#x">module</a></li></ul></li></table>')
+    polish.join_modules(page)
+    assert str(page.li) == '<li><a href="#x">belamy.ava (module)</a></li>'
+
+
+def test_no_link_begins_with_a_space():
+    page = soup('<div class="solution"><p class="admonition-title">Solution to<a href="#x"> Exercise 1</a></p></div>')
+    polish.space_links(page)
+    assert str(page.p) == '<p class="admonition-title">Solution to <a href="#x">Exercise 1</a></p>'
+
+
 def test_a_slider_s_picture_has_a_ratio_instead_of_a_height():
     page = soup('<div class="belamy-picture" style="width:800px;height:160px;color:red"></div>')
     dress.keep_proportions(page)

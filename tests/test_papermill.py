@@ -21,6 +21,7 @@ SMALL = {
     "gan-optimal-discriminator": {"width": 4, "n": 64, "seed": 7, "rounds": 20},
     "gan-ring": {"k": 2, "batch": 16, "seed": 7, "rounds": 20},
     "portrait-study": {"profile": "cpu", "seed": 7},
+    "portrait-study-bits": {"profile": "cpu", "seed": 7},
     "stackgan-portraits": {"profile": "cpu", "seed": 7},
     "vae-latent-dim": {"q": 3, "seed": 7, "n": 128, "epochs": 1},
     "vae-mnist": {"profile": "cpu", "seed": 7},

@@ -12,10 +12,12 @@ NUMBER = re.compile(r"[±<>≤≥≈~]?\s*[-−+]?(\d[\d,]*\.?\d*|\.\d+|nan|inf)
 NUMBERS = re.compile(rf"({NUMBER.pattern}|[\s\[\](),;:/×·]|±|to|of|–|…|—|-)*")
 HYPHEN = re.compile(r"(?<![\w.)\]])-(?=[.\d]|inf)|(?<=\de)-(?=\d)")
 SET_UP = {"tag_setup", "tag_set-up"}
+OPENS, CLOSES = re.compile(r"[(\[‘“]+$"), re.compile(r"^[)\]’”.,;:!?]+")
+AS_IT_IS = ["pre", "code", "script", "style", "textarea"]
 
 
 def dress(page: BeautifulSoup) -> None:
-    for step in (merge_folds, lower_hero, tabulate, enlarge_pictures, keep_proportions):
+    for step in (merge_folds, lower_hero, tabulate, print_minus, hold_together, enlarge_pictures, keep_proportions):
         step(page)
 
 
@@ -89,6 +91,7 @@ def tabulate(page: BeautifulSoup) -> None:
         if table.get("id") == "T_claims" or table.find_parent(class_="belamy-ledger"):
             label_cells(table)
         else:
+            name_rows(table)
             let_scroll(page, table)
 
 
@@ -118,14 +121,25 @@ def align_numbers(table: Tag) -> None:
     for column in range(width):
         cells = [row[column] for row in body if len(row) == width]
         cells = [cell for cell in cells if cell.get_text(strip=True)]
-        if not cells or not all(is_number(cell) for cell in cells):
-            continue
-        for cell in cells:
+        numbers = [cell for cell in cells if is_number(cell)]
+        for cell in numbers:
             for text in cell.find_all(string=HYPHEN):
                 text.replace_with(NavigableString(HYPHEN.sub("−", text)))
+        if not cells or len(numbers) < len(cells):
+            for cell in numbers:  # '0.31 ± 0.02' among words
+                cell["class"] = [*cell.get("class", []), "belamy-one-line"]
+            continue
         heads = [row[column] for row in rows_of(table, "thead") if len(row) == width]
         for cell in [*heads, *(row[column] for row in body if len(row) == width)]:
             cell["class"] = [*cell.get("class", []), "belamy-number"]
+
+
+def name_rows(table: Tag) -> None:
+    """What a row is called stays readable beside columns of numbers: a short name on one line, a long one on few."""
+    for row in rows_of(table, "tbody"):
+        if row and not is_number(row[0]) and not row[0].select(".math"):
+            short = len(row[0].get_text(" ", strip=True)) <= 12
+            row[0]["class"] = [*row[0].get("class", []), "belamy-one-line" if short else "belamy-long"]
 
 
 def is_number(cell: Tag) -> bool:
@@ -155,6 +169,39 @@ def let_scroll(page: BeautifulSoup, table: Tag) -> None:
         box = table.wrap(page.new_tag("div"))
     box["class"] = ["belamy-scroll"]
     box.wrap(page.new_tag("div", attrs={"class": "belamy-wide"}))
+
+
+# --- print-outs ----------------------------------------------------------------------------------
+
+
+def print_minus(page: BeautifulSoup) -> None:
+    """What Python prints has a hyphen for a minus."""
+    for text in page.find_all(string=HYPHEN):
+        if text.find_parent("pre") and text.find_parent(class_="cell_output"):
+            text.replace_with(NavigableString(HYPHEN.sub("−", text)))
+
+
+# --- lines ---------------------------------------------------------------------------------------
+
+
+def hold_together(page: BeautifulSoup) -> None:
+    """No line begins with the % of a number, or with the comma after a formula."""
+    for text in page.find_all(string=re.compile(r"\d %")):
+        if not text.find_parent(AS_IT_IS) and not text.find_parent(class_="math"):
+            text.replace_with(NavigableString(re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", text)))
+    for formula in page.select("article span.math"):
+        before, after = formula.previous_sibling, formula.next_sibling
+        opens = OPENS.search(before) if type(before) is NavigableString else None
+        closes = CLOSES.match(after) if type(after) is NavigableString else None
+        if not opens and not closes:
+            continue
+        held = formula.wrap(page.new_tag("span", attrs={"class": "belamy-held"}))
+        if opens:
+            before.replace_with(NavigableString(before[: opens.start()]))
+            held.insert(0, NavigableString(opens[0]))
+        if closes:
+            after.replace_with(NavigableString(after[closes.end() :]))
+            held.append(NavigableString(closes[0]))
 
 
 # --- pictures ------------------------------------------------------------------------------------

@@ -26,8 +26,12 @@ def polish(html: Path) -> None:
         path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
         for path in sorted(html.rglob("*.html"))
     }
+    mends = (
+        drop_unused_scripts, name_by_content, name_branches, list_plainly, land_logo, mark_corners, join_modules,
+        space_links, dress,
+    )  # fmt: skip
     for page in pages.values():
-        for mend in (drop_unused_scripts, name_by_content, name_branches, list_plainly, land_logo, mark_corners, dress):
+        for mend in mends:
             mend(page)
     written = typeset(pages, html)
     for path, page in pages.items():
@@ -80,3 +84,22 @@ def mark_corners(page: BeautifulSoup) -> None:
     for corner in page.select("table thead th"):
         if not corner.get_text(strip=True):
             corner.name = "td"
+
+
+def join_modules(page: BeautifulSoup) -> None:
+    """The index has a line for a module's name, and one below it for the word 'module', which is the link."""
+    for link in page.select(".indextable ul a"):
+        entry, below = link.find_parent("ul").find_parent("li"), link.find_parent("ul")
+        if link.get_text() == "module" and entry is not None and len(below.find_all("li")) == 1:
+            link.string = f"{str(entry.contents[0]).strip()} (module)"
+            entry.contents[0].replace_with(link.extract())
+            below.decompose()
+
+
+def space_links(page: BeautifulSoup) -> None:
+    """The line below the link 'Solution to Exercise 1' begins under the space before it."""
+    for link in page.select(".solution > .admonition-title a"):
+        first = link.find(string=True)
+        if first is not None and first != first.lstrip():
+            first.replace_with(first.lstrip())
+            link.insert_before(" ")

@@ -1,11 +1,15 @@
-// What is too wide scrolls in its own box: the keyboard must reach it, and a shadow says that it goes on.
-const BOXES = 'mjx-container[display="true"], .belamy-scroll';
+// What is too wide scrolls in its own box: the keyboard must reach it, and a fading edge says that it goes on.
+const BOXES = 'mjx-container[display="true"], span.math, .belamy-scroll, .highlight pre';
 
 function mindBox(box) {
-  const wide = box.scrollWidth > box.clientWidth + 1;
+  // What is hidden in a formula, for assistive technology, may be wider than what is seen of it.
+  const seen = box.querySelector(":scope mjx-math");
+  const width = box.matches(".math, mjx-container") && seen ? seen.getBoundingClientRect().width : box.scrollWidth;
+  const wide = width > box.clientWidth + 1;
   wide ? box.setAttribute("tabindex", "0") : box.removeAttribute("tabindex");
   const end = box.scrollLeft + box.clientWidth >= box.scrollWidth - 2;
-  box.closest(".belamy-wide")?.classList.toggle("goes-on", wide && !end);
+  (box.matches(".belamy-scroll") ? box.parentElement : box).classList.toggle("goes-on", wide && !end);
+  box.classList.toggle("scrolls", wide);
 }
 
 function mindBoxes() {
