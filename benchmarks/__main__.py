@@ -128,7 +128,7 @@ def _model(name: str) -> Callable[[Budget], Iterator[Row]]:
 
 
 PARTS: dict[str, Callable[[Budget], Iterator[Row]]] = {
-    **{part: _model(name) for part, name in zip(("vae", "dcgan", "mlp", "keras"), MODELS)},
+    **{part: _model(name) for part, name in zip(("vae", "dcgan", "mlp", "keras", "wgan", "vaegan"), MODELS)},
     "start": start_rows,
     "loop": loop_rows,
     "inputs": input_rows,
