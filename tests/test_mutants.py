@@ -281,6 +281,16 @@ def test_nearest_neighbours_by_hand():
     )
 
 
+def test_two_samples_against_one_are_enough_for_nearest_neighbours():
+    x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0]])
+    assert divergences.kl_samples(x, y).item() == pytest.approx((math.log(3) + math.log(2)) / 2)
+
+
+def test_a_set_of_samples_is_said_to_be_what_it_may_be():
+    with pytest.raises(InputError, match=r"shape \(2, 3, 4\); expected floats \(N,\) or \(N, d\)$"):
+        divergences.wasserstein_samples(torch.rand(2, 3, 4), torch.rand(2, 3, 4))
+
+
 def test_a_tolerance_is_within_a_hundredth():
     for mass, taken in ((0.9901, True), (1.0099, True), (0.9899, False), (1.0101, False)):
         p = torch.tensor([0.5, 0.5], dtype=torch.float64) * mass
