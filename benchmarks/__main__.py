@@ -35,7 +35,7 @@ class Budget:
         return max(1, round(count * self.scale))
 
 
-TINY = Budget(repeats=1, batch_size=8, scale=0.01)
+TINY = Budget(repeats=1, batch_size=4, scale=0.01)
 
 
 def model_rows(name: str, budget: Budget) -> Iterator[Row]:

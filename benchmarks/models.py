@@ -171,14 +171,20 @@ def _vae_gan() -> Nets:
 
 
 def _look(nets: nn.ModuleDict, batch, noise) -> SimpleNamespace:
-    """What the three players share: one pass over real, reconstructed and sampled images."""
+    """What the three players share.
+
+    The recipe's discriminator sees real, reconstructed and sampled images as one batch, ours each as a
+    batch of its own: then no gradient is computed for those that a player has no share in.
+    """
     mean, log_variance = nets.encoder(batch.x)
     z = losses.reparameterise(mean, log_variance, noise)
-    fakes = nets.decoder(z), nets.decoder(noise.normal(*z.shape))
-    scores, hidden = (part.split(len(batch)) for part in nets.discriminator(torch.cat([batch.x, *fakes])))
-    likeness = (hidden[0] - hidden[1]).flatten(1).square().sum(1).mean()
-    judged = losses.minimax_discriminator(scores[0], scores[1]) | {"sampled": -losses.minimax_generator(scores[2])}
-    return SimpleNamespace(kl=losses.kl_to_standard_normal(mean, log_variance).mean(), likeness=likeness, judged=judged)
+    images = batch.x, nets.decoder(z), nets.decoder(noise.normal(*z.shape))
+    (real, hidden), (rebuilt, seen), (sampled, _) = (nets.discriminator(x) for x in images)
+    return SimpleNamespace(
+        kl=losses.kl_to_standard_normal(mean, log_variance).mean(),
+        likeness=(hidden - seen).flatten(1).square().sum(1).mean(),
+        judged=losses.minimax_discriminator(real, rebuilt) | {"sampled": -losses.minimax_generator(sampled)},
+    )
 
 
 _elbo = (Player(["encoder", "decoder"], losses.negative_elbo),)
