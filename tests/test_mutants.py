@@ -560,6 +560,23 @@ def test_batches_of_several_sets_are_those_that_the_seed_names():
         _ = batch.photo.depth
 
 
+def test_what_rows_may_be_and_what_a_batch_says_of_itself(monkeypatch):
+    cpu = torch.device("cpu")
+    batches = Batches(torch.tensor([0.5, -1.0, 0.25]), 2, 0, cpu)  # rows of one number each
+    low, high = batches.draw("p", 1).x.aminmax()
+    assert batches.describe(1, "p") == f"; its batch lay in [{low:.4g}, {high:.4g}]"
+    several = Batches({"photo": torch.rand(4, 2)}, 2, 0, cpu).draw("p", 0)
+    for batch in (batches.draw("p", 0), several, several.photo):
+        assert not hasattr(batch, "_what_python_itself_looks_for")
+    with pytest.raises(InputError, match="a single number"):
+        Batches(torch.tensor(1.0), 1, 0, cpu)
+    monkeypatch.setattr("belamy.game.batches.LOOKED_AT", 2)
+    rows = torch.zeros(9, 3)
+    rows[7, 1] = math.nan
+    with pytest.raises(InputError, match="row 7 "):
+        Batches(rows, 2, 0, cpu)
+
+
 def test_a_schedule_may_know_the_step_alone_or_the_total_too():
     assert of_step_and_total(None) is None
     assert of_step_and_total(lambda step: step + 1)(4, 9) == 5
