@@ -19,7 +19,7 @@ from belamy.errors import InputError
 from belamy.game import Average, Game, Player, Pool, evaluate, fit, linear_to_zero
 from belamy.game.batches import Batches
 from belamy.game.device import traits
-from belamy.game.fit import planned_rounds
+from belamy.game.fit import _told, planned_rounds
 from belamy.game.history import History
 from belamy.game.optimizers import of_step_and_total
 from belamy.randomness import Noise, generator
@@ -575,6 +575,13 @@ def test_what_rows_may_be_and_what_a_batch_says_of_itself(monkeypatch):
     rows[7, 1] = math.nan
     with pytest.raises(InputError, match="row 7 "):
         Batches(rows, 2, 0, cpu)
+
+
+def test_the_progress_bar_is_told_losses_whole_while_they_fit():
+    assert _told({"critic": 1.0, "a" * 20: 0.123456}) == f"critic=1, {'a' * 20}=0.1235"
+    assert _told({"forger/" + "b" * 19: 2}) == "…" + "b" * 19 + "=2"
+    for most, text in ((8, "a=1, c=2"), (7, "a=1, c…")):
+        assert _told({"a": 1, "c": 2}, most) == text
 
 
 def test_a_schedule_may_know_the_step_alone_or_the_total_too():
