@@ -494,6 +494,24 @@ def test_any_optimiser_is_masked_without_waiting(monkeypatch, optimizer):
     assert all(torch.equal(mine[k][f], theirs[k][f]) for k in mine for f in mine[k] if torch.is_tensor(mine[k][f]))
 
 
+def test_a_pool_keeps_no_fake_of_a_masked_step(monkeypatch):
+    monkeypatch.setitem(device.TRAITS, "cpu", device.Traits(waits=False))
+
+    def loss(n, batch, noise):
+        return n.net(n.past(batch.x, noise)).square().mean() * (math.nan if noise.step == last else 1)
+
+    pools = []
+    for last in (4, None):
+        game = Game({"net": nn.Linear(3, 1), "past": Pool(8)}, [Player(["net"], loss)])
+        if last is None:
+            train(game, rounds=4)
+        else:
+            with pytest.raises(NonFiniteLoss, match="round 4"):
+                train(game, rounds=9, log_every=9)
+        pools.append(game.nets.past.images)
+    assert torch.equal(*pools)
+
+
 # --- ranges, layouts, types ----------------------------------------------------------------------
 
 
