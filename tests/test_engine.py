@@ -494,8 +494,9 @@ def test_any_optimiser_is_masked_without_waiting(monkeypatch, optimizer):
     assert all(torch.equal(mine[k][f], theirs[k][f]) for k in mine for f in mine[k] if torch.is_tensor(mine[k][f]))
 
 
-def test_a_pool_keeps_no_fake_of_a_masked_step(monkeypatch):
-    monkeypatch.setitem(device.TRAITS, "cpu", device.Traits(waits=False))
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_pool_keeps_no_fake_of_a_bad_step(monkeypatch, waits):
+    monkeypatch.setitem(device.TRAITS, "cpu", device.Traits(waits=waits))
 
     def loss(n, batch, noise):
         return n.net(n.past(batch.x, noise)).square().mean() * (math.nan if noise.step == last else 1)
