@@ -35,7 +35,7 @@ class Budget:
         return max(1, round(count * self.scale))
 
 
-TINY = Budget(repeats=1, batch_size=8, scale=0.01)
+TINY = Budget(repeats=1, batch_size=4, scale=0.01)
 
 
 def model_rows(name: str, budget: Budget) -> Iterator[Row]:
@@ -128,7 +128,7 @@ def _model(name: str) -> Callable[[Budget], Iterator[Row]]:
 
 
 PARTS: dict[str, Callable[[Budget], Iterator[Row]]] = {
-    **{part: _model(name) for part, name in zip(("vae", "dcgan", "mlp", "keras"), MODELS)},
+    **{part: _model(name) for part, name in zip(("vae", "dcgan", "mlp", "keras", "wgan", "vaegan"), MODELS)},
     "start": start_rows,
     "loop": loop_rows,
     "inputs": input_rows,

@@ -1,10 +1,11 @@
-"""What is trained: four models, each by ``belamy.game.fit`` and by a plain textbook loop."""
+"""What is trained: six models, each by ``belamy.game.fit`` and by a plain textbook loop."""
 
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from io import StringIO
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,8 @@ class Model:
         shape: (C, H, W) of its images.
         nets: makes its nets.
         players: who train them in ``fit``; ``plain``: the textbook loop that does the same.
-        steps, cuda_steps: steps of one turn in a contest, about a second's work.
+        optimizer: makes every player's, ``partial(Adam, lr=2e-4)``, say.
+        steps, cuda_steps: steps of one turn in a contest, about a second's work or one step.
         targets: ratio to reach against the recipe as shipped, by precision on the CPU, or by "cuda".
     """
 
@@ -33,11 +35,10 @@ class Model:
     nets: Callable[[], Nets]
     players: tuple[Player | Group, ...]
     plain: Callable[..., None]
-    lr: float
+    optimizer: Callable[..., torch.optim.Optimizer]
     steps: int
     cuda_steps: int
     targets: dict[str, float]
-    betas: tuple[float, float] = (0.9, 0.999)
 
     def images(self, count: int) -> Tensor:
         """Random pictures, uint8 (count, C, H, W): their content costs no time."""
@@ -100,18 +101,126 @@ def _please(nets: nn.ModuleDict, batch, fakes: Tensor) -> Tensor:
     return losses.non_saturating_generator(nets.discriminator(fakes))
 
 
+def _wgan() -> Nets:
+    """The shape of eriklindernoren's ``wgan_gp.py``."""
+    blocks = [
+        nn.Sequential(nn.Linear(a, b), nn.BatchNorm1d(b, 0.8), nn.LeakyReLU(0.2))
+        for a, b in ((128, 256), (256, 512), (512, 1024))
+    ]
+    first, last = (nn.Linear(100, 128), nn.LeakyReLU(0.2)), (nn.Linear(1024, 784), nn.Sigmoid())
+    generator = nn.Sequential(*first, *blocks, *last, nn.Unflatten(1, (1, 28, 28)))
+    generator.latent_dim = 100
+    critic = networks.MLP(784, 512, 256, 1, activation=partial(nn.LeakyReLU, 0.2))
+    return {"critic": nn.Sequential(nn.Flatten(), critic), "generator": generator}
+
+
+def _critic_loss(nets: nn.ModuleDict, batch, noise) -> dict:
+    fake = nets.generator(noise.normal(len(batch), nets.generator.latent_dim))
+    penalty = losses.gradient_penalty(nets.critic, batch.x, fake, noise)
+    scores = nets.critic(batch.x), nets.critic(fake)
+    return losses.wasserstein_critic(*scores) | {"penalty": losses.Term(penalty, 10)}
+
+
+def _generator_loss(nets: nn.ModuleDict, batch, noise) -> Tensor:
+    fake = nets.generator(noise.normal(len(batch), nets.generator.latent_dim))
+    return losses.wasserstein_generator(nets.critic(fake))
+
+
+class _VAEGANEncoder(nn.Sequential):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return super().forward(x).chunk(2, 1)
+
+
+class _VAEGANDiscriminator(nn.Module):
+    """Scores (B,), and the third convolution's maps, in which images are compared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        first, (third, *rest) = (nn.Conv2d(3, 32, 5, padding=2), nn.ReLU()), _half(256, 256)
+        self.to_hidden = nn.Sequential(*first, *_half(32, 128), *_half(128, 256), third)
+        self.to_score = nn.Sequential(*rest, nn.Flatten(), *_dense(8 * 8 * 256, 512), nn.Linear(512, 1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self.to_hidden(x)
+        return self.to_score(hidden).squeeze(1), hidden
+
+
+def _half(a: int, b: int) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(a, b, 5, 2, 2, bias=False), nn.BatchNorm2d(b, momentum=0.9), nn.ReLU()
+
+
+def _double(a: int, b: int) -> tuple[nn.Module, ...]:
+    up = nn.ConvTranspose2d(a, b, 5, 2, 2, output_padding=1, bias=False)
+    return up, nn.BatchNorm2d(b, momentum=0.9), nn.ReLU()
+
+
+def _dense(a: int, b: int) -> tuple[nn.Module, ...]:
+    return nn.Linear(a, b, bias=False), nn.BatchNorm1d(b), nn.ReLU()
+
+
+def _vae_gan() -> Nets:
+    """The shape of lucabergamini's VAEGAN-PYTORCH, after Larsen et al. 2016: 128 latents."""
+    flat, maps = 8 * 8 * 256, nn.Unflatten(1, (256, 8, 8))
+    down, up = (*_half(3, 64), *_half(64, 128), *_half(128, 256)), (*_double(256, 128), *_double(128, 64))
+    last = nn.Conv2d(32, 3, 5, padding=2), nn.Sigmoid()
+    return {
+        "encoder": _VAEGANEncoder(*down, nn.Flatten(), *_dense(flat, 1024), nn.Linear(1024, 2 * 128)),
+        "decoder": nn.Sequential(*_dense(128, flat), maps, *up, *_double(64, 32), *last),
+        "discriminator": _VAEGANDiscriminator(),
+    }
+
+
+def _look(nets: nn.ModuleDict, batch, noise) -> SimpleNamespace:
+    """What the three players share.
+
+    The recipe's discriminator sees real, reconstructed and sampled images as one batch, ours each as a
+    batch of its own: then no gradient is computed for those that a player has no share in.
+    """
+    mean, log_variance = nets.encoder(batch.x)
+    z = losses.reparameterise(mean, log_variance, noise)
+    images = batch.x, nets.decoder(z), nets.decoder(noise.normal(*z.shape))
+    (real, hidden), (rebuilt, seen), (sampled, _) = (nets.discriminator(x) for x in images)
+    return SimpleNamespace(
+        kl=losses.kl_to_standard_normal(mean, log_variance).mean(),
+        likeness=(hidden - seen).flatten(1).square().sum(1).mean(),
+        judged=losses.minimax_discriminator(real, rebuilt) | {"sampled": -losses.minimax_generator(sampled)},
+    )
+
+
 _elbo = (Player(["encoder", "decoder"], losses.negative_elbo),)
 # As in the recipe, both players learn from the same fakes, the discriminator first.
 _gan = (
     Group([Player(["discriminator"], _judge), Player(["generator"], _please)], _fakes, alternating=True),
 )
+_critics = (Player(["critic"], _critic_loss, steps=5), Player(["generator"], _generator_loss))
+_larsen = (
+    Group(
+        [
+            Player(["encoder"], lambda _nets, _batch, seen: {"kl": seen.kl, "likeness": seen.likeness}),
+            Player(
+                ["decoder"],
+                lambda _nets, _batch, seen: {
+                    "likeness": losses.Term(seen.likeness, 1e-6),
+                    "judged": losses.Term(sum(seen.judged.values()), -1),
+                },
+            ),
+            Player(["discriminator"], lambda _nets, _batch, seen: seen.judged),
+        ],
+        _look,
+    ),
+)
 _study_targets, _dcgan_targets = {"fp32": 1.0, "bf16": 1.4}, {"fp32": 1.0, "bf16": 1.8, "cuda": 3.0}
-_vae, _half = textbook.vae, (0.5, 0.999)
+_wgan_targets, _larsen_targets = {"fp32": 1.9, "bf16": 2.8}, {"fp32": 1.88, "bf16": 3.81}
+_adam, _rmsprop = torch.optim.Adam, partial(torch.optim.RMSprop, lr=3e-4)
+_study, _dcgan_adam = (partial(_adam, lr=lr, betas=(0.5, 0.999)) for lr in (3e-4, 2e-4))
+_vae, _milli = textbook.vae, partial(_adam, lr=1e-3)
 MODELS = {
-    "study's VAE 64x64x3": Model((3, 64, 64), _study_vae, _elbo, _vae, 3e-4, 10, 300, _study_targets, _half),
-    "DCGAN 64x64x3": Model((3, 64, 64), _dcgan, _gan, textbook.dcgan, 2e-4, 2, 100, _dcgan_targets, _half),
-    "MLP VAE 784-400-20": Model((1, 28, 28), _mlp_vae, _elbo, _vae, 1e-3, 100, 1000, {"fp32": 2.1}),
-    "Keras' conv VAE 28x28": Model((1, 28, 28), _keras_vae, _elbo, _vae, 1e-3, 10, 300, {"fp32": 1.0}),
+    "study's VAE 64x64x3": Model((3, 64, 64), _study_vae, _elbo, _vae, _study, 10, 300, _study_targets),
+    "DCGAN 64x64x3": Model((3, 64, 64), _dcgan, _gan, textbook.dcgan, _dcgan_adam, 2, 100, _dcgan_targets),
+    "MLP VAE 784-400-20": Model((1, 28, 28), _mlp_vae, _elbo, _vae, _milli, 100, 1000, {"fp32": 2.1}),
+    "Keras' conv VAE 28x28": Model((1, 28, 28), _keras_vae, _elbo, _vae, _milli, 10, 300, {"fp32": 1.0}),
+    "WGAN-GP 28x28": Model((1, 28, 28), _wgan, _critics, textbook.wgan_gp, _dcgan_adam, 40, 500, _wgan_targets),
+    "VAE-GAN 64x64x3": Model((3, 64, 64), _vae_gan, _larsen, textbook.vae_gan, _rmsprop, 1, 50, _larsen_targets),
 }
 
 
@@ -144,7 +253,7 @@ class Contender:
             data = textbook.pil_items(images, self.batch_size, self.workers)
             if self.way == "ready batches":
                 data = textbook.ready_batches(images, self.batch_size)
-            settings = {"lr": model.lr, "betas": model.betas, "device": self.device, "log": print}
+            settings = {"optimizer": model.optimizer, "device": self.device, "log": print}
             with redirect_stdout(StringIO()):  # the recipes print; a terminal's speed is not ours
                 model.plain(model.nets(), data, epoch_end, **settings)
         fit(
@@ -152,7 +261,7 @@ class Contender:
             ImageSet(images, "random pictures"),
             epochs=2**31,
             batch_size=self.batch_size,
-            optimizer=partial(torch.optim.Adam, lr=model.lr, betas=model.betas),
+            optimizer=model.optimizer,
             device=self.device,
             precision=self.way,
             callbacks=[lambda _game, _epoch: epoch_end()],

@@ -1,24 +1,28 @@
 """Plain training loops, as public recipes write them, for any nets of the right kind.
 
-``vae`` follows the steps of pytorch/examples' ``vae/main.py`` and ``dcgan`` those of its
-``dcgan/main.py``: the default memory format and optimiser, a scalar read at every step, the
-discriminator's gradients computed (and thrown away) in the generator's step. As shipped, their batches
-come from ``pil_items``, which spares the DCGAN recipe only the reading of files; ``ready_batches``
-leaves the steps alone to be timed. Nets give logits, so a sigmoid comes before each cross-entropy; the
-discriminator scales its images itself, so the transform does not.
+``vae`` follows the steps of pytorch/examples' ``vae/main.py``, ``dcgan`` those of its
+``dcgan/main.py``, ``wgan_gp`` those of eriklindernoren's PyTorch-GAN and ``vae_gan`` those of
+lucabergamini's VAEGAN-PYTORCH: the default memory format, a scalar read at every step, gradients of
+nets that stand still computed (and thrown away). As shipped, their batches come from ``pil_items``,
+which spares those of photographs only the reading of files; ``ready_batches`` leaves the steps alone to
+be timed. Nets give logits, so a sigmoid comes before each cross-entropy; images lie in [0, 1], or the
+discriminator scales them itself, so the transform does not.
 """
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 Nets = dict[str, nn.Module]
 EpochEnd = Callable[[], None]
+MakesOptimizer = Callable[..., Optimizer]  # of parameters
 
 
 class PILDataset(Dataset):
@@ -56,16 +60,16 @@ class ready_batches:
             yield self.images[rows], 0
 
 
-def vae(nets: Nets, data, epoch_end: EpochEnd, *, lr: float, betas, device: str, log) -> None:
+def vae(nets: Nets, data, epoch_end: EpochEnd, *, optimizer: MakesOptimizer, device: str, log) -> None:
     """Train ``encoder`` and ``decoder`` until ``epoch_end`` raises."""
     encoder, decoder = nets["encoder"].to(device), nets["decoder"].to(device)
     parameters = [*encoder.parameters(), *decoder.parameters()]
-    optimizer = optim.Adam(parameters, lr=lr, betas=betas)
+    adam = optimizer(parameters)
     while True:
         train_loss = 0.0
         for i, (x, _) in enumerate(data):
             x = x.to(device)
-            optimizer.zero_grad()
+            adam.zero_grad()
             mean, log_variance = encoder(x)
             std = torch.exp(0.5 * log_variance)
             recon = torch.sigmoid(decoder(mean + torch.randn_like(std) * std))
@@ -74,19 +78,19 @@ def vae(nets: Nets, data, epoch_end: EpochEnd, *, lr: float, betas, device: str,
             loss = bce + kld
             loss.backward()
             train_loss += loss.item()
-            optimizer.step()
+            adam.step()
             if i % 10 == 0:
                 log(f"[{i}/{len(data)}] loss: {loss.item() / len(x):.6f}")
         log(f"average loss: {train_loss / (len(data) * len(x)):.6f}")
         epoch_end()
 
 
-def dcgan(nets: Nets, data, epoch_end: EpochEnd, *, lr: float, betas, device: str, log) -> None:
+def dcgan(nets: Nets, data, epoch_end: EpochEnd, *, optimizer: MakesOptimizer, device: str, log) -> None:
     """Train ``discriminator`` and ``generator`` until ``epoch_end`` raises."""
     netD, netG = nets["discriminator"].to(device), nets["generator"].to(device)
     criterion = nn.BCELoss()
-    optimizerD = optim.Adam(netD.parameters(), lr=lr, betas=betas)
-    optimizerG = optim.Adam(netG.parameters(), lr=lr, betas=betas)
+    optimizerD = optimizer(netD.parameters())
+    optimizerG = optimizer(netG.parameters())
     while True:
         for i, (x, _) in enumerate(data):
             real = x.to(device)
@@ -117,5 +121,77 @@ def dcgan(nets: Nets, data, epoch_end: EpochEnd, *, lr: float, betas, device: st
             log(
                 f"[{i}/{len(data)}] Loss_D: {errD.item():.6f} Loss_G: {errG.item():.6f} "
                 f"D(x): {D_x:.4f} D(G(z)): {D_G_z1:.4f} / {D_G_z2:.4f}"
+            )
+        epoch_end()
+
+
+def wgan_gp(nets: Nets, data, epoch_end: EpochEnd, *, optimizer: MakesOptimizer, device: str, log) -> None:
+    """Train ``critic`` at every batch and ``generator`` at every fifth until ``epoch_end`` raises."""
+    critic, generator = nets["critic"].to(device), nets["generator"].to(device)
+    optimizerD, optimizerG = optimizer(critic.parameters()), optimizer(generator.parameters())
+    while True:
+        for i, (x, _) in enumerate(data):
+            real = x.to(device)
+            optimizerD.zero_grad()
+            z = torch.tensor(np.random.normal(0, 1, (len(real), generator.latent_dim)), dtype=torch.float32)
+            z = z.to(device)
+            fake = generator(z)
+            real_validity, fake_validity = critic(real), critic(fake)
+            alpha = torch.tensor(np.random.random((len(real), 1, 1, 1)), dtype=torch.float32).to(device)
+            between = (alpha * real + (1 - alpha) * fake.data).requires_grad_(True)
+            output = critic(between)
+            ones = torch.ones_like(output)
+            gradients = torch.autograd.grad(output, between, ones, create_graph=True, retain_graph=True)[0]
+            penalty = ((gradients.view(len(real), -1).norm(2, dim=1) - 1) ** 2).mean()
+            d_loss = -torch.mean(real_validity) + torch.mean(fake_validity) + 10 * penalty
+            d_loss.backward()
+            optimizerD.step()
+
+            optimizerG.zero_grad()
+            if i % 5 == 0:
+                g_loss = -torch.mean(critic(generator(z)))
+                g_loss.backward()
+                optimizerG.step()
+                log(f"[{i}/{len(data)}] D loss: {d_loss.item():.6f} G loss: {g_loss.item():.6f}")
+        epoch_end()
+
+
+def vae_gan(nets: Nets, data, epoch_end: EpochEnd, *, optimizer: MakesOptimizer, device: str, log) -> None:
+    """Train ``encoder``, ``decoder`` and ``discriminator`` until ``epoch_end`` raises.
+
+    The recipe's three steps follow its three backward passes: torch refuses to go back once more
+    through weights that have changed meanwhile. All three train at every batch.
+    """
+    encoder, decoder, discriminator = (nets[name].to(device).train() for name in nets)
+    optimizers = [optimizer(net.parameters()) for net in (encoder, decoder, discriminator)]
+    bce = nn.BCELoss()
+    while True:
+        for i, (x, _) in enumerate(data):
+            real = x.to(device)
+            mean, log_variance = encoder(real)
+            z = torch.randn_like(mean) * torch.exp(0.5 * log_variance) + mean
+            fakes = decoder(z), decoder(torch.randn(len(real), mean.shape[1], device=device))
+            score, hidden = discriminator(torch.cat((real, *fakes)))  # of all three in one pass
+            labels = torch.sigmoid(score).split(len(real))
+            like, unlike = hidden.flatten(1).split(len(real))[:2]
+            kl = torch.mean(0.5 * torch.sum(log_variance.exp() + mean**2 - log_variance - 1, 1))
+            mse = torch.mean(torch.sum((like - unlike) ** 2, 1))
+            ones, zeros = torch.ones_like(labels[0]), torch.zeros_like(labels[0])
+            gan = bce(labels[0], ones) + bce(labels[1], zeros) + bce(labels[2], zeros)
+            loss_encoder, loss_decoder, loss_discriminator = kl + mse, 1e-6 * mse - gan, gan
+
+            gradients = []
+            for loss, net in zip((loss_encoder, loss_decoder, loss_discriminator), nets.values()):
+                for other in nets.values():
+                    other.zero_grad()
+                loss.backward(retain_graph=loss is not loss_discriminator)
+                gradients.append([parameter.grad for parameter in net.parameters()])
+            for net, own, step in zip(nets.values(), gradients, optimizers):
+                for parameter, gradient in zip(net.parameters(), own):
+                    parameter.grad = gradient
+                step.step()
+            log(
+                f"[{i}/{len(data)}] loss_encoder: {loss_encoder.item():.6f} "
+                f"loss_decoder: {loss_decoder.item():.6f} loss_discriminator: {loss_discriminator.item():.6f}"
             )
         epoch_end()

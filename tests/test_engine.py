@@ -404,6 +404,29 @@ def test_a_checkpoint_older_than_the_game_is_refused(tmp_path):
     assert equal(state(game.nets), before) and game.rounds == 10
 
 
+def test_calls_that_end_within_an_epoch_go_on_with_a_checkpoint_too(tmp_path):
+    games = [line(seed=0) for _ in range(3)]
+    for game, path in zip(games, (None, tmp_path / "run")):
+        for _ in range(2):  # 3 and 3 rounds, where 5 are an epoch
+            train(game, rounds=3, checkpoint=path)
+        assert game.rounds == 6
+    train(games[2], rounds=3, checkpoint=tmp_path / "run")  # a later program resumes the second call
+    assert games[2].rounds == 6
+    assert equal(state(games[0].nets), state(games[1].nets)) and equal(state(games[0].nets), state(games[2].nets))
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_a_checkpoint_of_as_many_rounds_but_other_weights_is_refused(tmp_path, rounds):
+    game = line(seed=0)
+    train(game, rounds=rounds, checkpoint=tmp_path / "run")
+    with torch.no_grad():
+        next(game.nets.parameters()).add_(1)
+    before = state(game.nets)
+    with pytest.raises(CheckpointError, match=rf"holds other weights than the game.*as many rounds \({rounds}\)"):
+        train(game, rounds=rounds, checkpoint=tmp_path / "run")
+    assert equal(state(game.nets), before) and game.rounds == rounds
+
+
 def test_tied_weights_are_stored_and_resumed(tmp_path):
     def build():
         net = nn.ModuleDict({"a": nn.Linear(3, 3), "b": nn.Linear(3, 3)})
@@ -470,6 +493,25 @@ def test_any_optimiser_is_masked_without_waiting(monkeypatch, optimizer):
     assert equal(state(bad.nets), state(good.nets)) and bad.steps == {"net": 4} and bad.rounds == 4
     mine, theirs = (g.optimizers["net"].state_dict()["state"] for g in (bad, good))
     assert all(torch.equal(mine[k][f], theirs[k][f]) for k in mine for f in mine[k] if torch.is_tensor(mine[k][f]))
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_pool_keeps_no_fake_of_a_bad_step(monkeypatch, waits):
+    monkeypatch.setitem(device.TRAITS, "cpu", device.Traits(waits=waits))
+
+    def loss(n, batch, noise):
+        return n.net(n.past(batch.x, noise)).square().mean() * (math.nan if noise.step == last else 1)
+
+    pools = []
+    for last in (4, None):
+        game = Game({"net": nn.Linear(3, 1), "past": Pool(8)}, [Player(["net"], loss)])
+        if last is None:
+            train(game, rounds=4)
+        else:
+            with pytest.raises(NonFiniteLoss, match="round 4"):
+                train(game, rounds=9, log_every=9)
+        pools.append(game.nets.past.images)
+    assert torch.equal(*pools)
 
 
 # --- ranges, layouts, types ----------------------------------------------------------------------

@@ -418,6 +418,8 @@ def iwae(x=SMALL.x, encoder=ENCODER, k=2, score=SCORE, **settings):
         (lambda: iwae(chunk=0), "chunk=0"),
         (lambda: iwae(seed=-1), "seed=-1"),
         (lambda: iwae(encoder=lambda x: (x[:, :2], x[:, :3])), r"\(12, 2\) and \(12, 3\)"),
+        (lambda: iwae(encoder=lambda x: (x[:, :2, None],) * 2), r"\(12, 2, 1\) and \(12, 2, 1\) for 12 images"),
+        (lambda: iwae(encoder=lambda x: (x[:11, :2],) * 2), r"\(11, 2\) and \(11, 2\) for 12 images"),
         (lambda: iwae(encoder=lambda x: (x[:, :2] * math.nan, x[:, :2])), "is NaN or infinite"),
         (lambda: iwae(score=lambda x, z: x), r"of 2 pairs has shape \(2, 6\); expected \(2,\)"),
         (lambda: iwae(score=lambda x, z: z[:, 0] / 0), "is NaN or infinite at the first latents"),

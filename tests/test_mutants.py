@@ -19,7 +19,7 @@ from belamy.errors import InputError
 from belamy.game import Average, Game, Player, Pool, evaluate, fit, linear_to_zero
 from belamy.game.batches import Batches
 from belamy.game.device import traits
-from belamy.game.fit import planned_rounds
+from belamy.game.fit import _told, planned_rounds
 from belamy.game.history import History
 from belamy.game.optimizers import of_step_and_total
 from belamy.randomness import Noise, generator
@@ -279,6 +279,16 @@ def test_nearest_neighbours_by_hand():
         divergences.kl_samples(x, y[:3]) - divergences.kl_samples(x[:, [1, 0]], y[:3][:, [1, 0]]),
         torch.zeros((), dtype=torch.float64),
     )
+
+
+def test_two_samples_against_one_are_enough_for_nearest_neighbours():
+    x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0]])
+    assert divergences.kl_samples(x, y).item() == pytest.approx((math.log(3) + math.log(2)) / 2)
+
+
+def test_a_set_of_samples_is_said_to_be_what_it_may_be():
+    with pytest.raises(InputError, match=r"shape \(2, 3, 4\); expected floats \(N,\) or \(N, d\)$"):
+        divergences.wasserstein_samples(torch.rand(2, 3, 4), torch.rand(2, 3, 4))
 
 
 def test_a_tolerance_is_within_a_hundredth():
@@ -548,6 +558,30 @@ def test_batches_of_several_sets_are_those_that_the_seed_names():
             getattr(batch, name)
     with pytest.raises(InputError, match=r"batch.depth; the data set has \['x', 'y', 'mask'\]"):
         _ = batch.photo.depth
+
+
+def test_what_rows_may_be_and_what_a_batch_says_of_itself(monkeypatch):
+    cpu = torch.device("cpu")
+    batches = Batches(torch.tensor([0.5, -1.0, 0.25]), 2, 0, cpu)  # rows of one number each
+    low, high = batches.draw("p", 1).x.aminmax()
+    assert batches.describe(1, "p") == f"; its batch lay in [{low:.4g}, {high:.4g}]"
+    several = Batches({"photo": torch.rand(4, 2)}, 2, 0, cpu).draw("p", 0)
+    for batch in (batches.draw("p", 0), several, several.photo):
+        assert not hasattr(batch, "_what_python_itself_looks_for")
+    with pytest.raises(InputError, match="a single number"):
+        Batches(torch.tensor(1.0), 1, 0, cpu)
+    monkeypatch.setattr("belamy.game.batches.LOOKED_AT", 2)
+    rows = torch.zeros(9, 3)
+    rows[7, 1] = math.nan
+    with pytest.raises(InputError, match="row 7 "):
+        Batches(rows, 2, 0, cpu)
+
+
+def test_the_progress_bar_is_told_losses_whole_while_they_fit():
+    assert _told({"critic": 1.0, "a" * 20: 0.123456}) == f"critic=1, {'a' * 20}=0.1235"
+    assert _told({"forger/" + "b" * 19: 2}) == "…" + "b" * 19 + "=2"
+    for most, text in ((8, "a=1, c=2"), (7, "a=1, c…")):
+        assert _told({"a": 1, "c": 2}, most) == text
 
 
 def test_a_schedule_may_know_the_step_alone_or_the_total_too():
