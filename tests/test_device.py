@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from belamy import losses
+from belamy import _devices, losses
 from belamy.data import ImageSet
 from belamy.game import Game, Player, fit
 from belamy.game import device as devices
@@ -15,21 +15,21 @@ CPU, CUDA, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
 
 
 def test_apple_s_gpu_gets_the_plain_forms():
-    mps = devices.traits(MPS)
+    mps = _devices.traits(MPS)
     assert mps.memory_format == torch.contiguous_format
     assert (mps.fused, mps.waits, mps.float64) == (False, True, False)
-    assert devices.float64_device(MPS) == CPU
+    assert _devices.float64_device(MPS) == CPU
     assert devices.seeder(MPS) is torch.mps.manual_seed
     for device in (CPU, CUDA):
-        assert devices.traits(device).memory_format == torch.channels_last
-        assert devices.traits(device).fused and devices.float64_device(device) == device
-    assert devices.traits(CPU).waits and not devices.traits(CUDA).waits
+        assert _devices.traits(device).memory_format == torch.channels_last
+        assert _devices.traits(device).fused and _devices.float64_device(device) == device
+    assert _devices.traits(CPU).waits and not _devices.traits(CUDA).waits
 
 
 @pytest.mark.parametrize("apple", [True, False])
 def test_training_uses_the_forms_of_its_device(monkeypatch, apple):
     if apple:
-        monkeypatch.setitem(devices.TRAITS, "cpu", devices.TRAITS["mps"])
+        monkeypatch.setitem(_devices.TRAITS, "cpu", _devices.TRAITS["mps"])
     seen = []
 
     def loss(nets, batch, noise):
@@ -61,7 +61,7 @@ class Apple(TorchDispatchMode):
 def test_a_game_of_every_kind_of_step_trains_on_a_device_without_float64_or_fused_kernels(monkeypatch, apple):
     """Penalty, several steps, clipping, averages, batch statistics and dropout; the CPU itself fails the trial."""
     if apple:
-        monkeypatch.setitem(devices.TRAITS, "cpu", devices.TRAITS["mps"])
+        monkeypatch.setitem(_devices.TRAITS, "cpu", _devices.TRAITS["mps"])
 
     def critic_loss(nets, batch, noise):
         fake = nets.generator(noise.normal(4, 3)).view(4, 3, 8, 8)
@@ -96,8 +96,8 @@ def test_a_game_of_every_kind_of_step_trains_on_a_device_without_float64_or_fuse
 
 def test_double_moves_to_the_cpu_only_where_float64_is_refused():
     x = torch.ones(3, device="meta")
-    assert devices.double(x).dtype == torch.float64 and devices.double(x).device.type == "meta"
-    assert torch.equal(devices.double(torch.ones(3)), torch.ones(3, dtype=torch.float64))
+    assert _devices.double(x).dtype == torch.float64 and _devices.double(x).device.type == "meta"
+    assert torch.equal(_devices.double(torch.ones(3)), torch.ones(3, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("ends", ["well", "badly"])

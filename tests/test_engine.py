@@ -14,11 +14,11 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, RMSprop
 
-from belamy import losses, nets
+from belamy import _devices, losses, nets
 from belamy._progress import bar
 from belamy.data import ImageSet
 from belamy.errors import BelamyError, CheckpointError, FileError, InputError, NonFiniteLoss
-from belamy.game import Average, Game, Group, Player, Pool, checkpoint, device, evaluate, fit, linear_to_zero
+from belamy.game import Average, Game, Group, Player, Pool, checkpoint, evaluate, fit, linear_to_zero
 
 ROWS = torch.rand(40, 3, generator=torch.Generator().manual_seed(0))
 train = partial(fit, data=ROWS, batch_size=8, progress=False, device="cpu")
@@ -484,7 +484,7 @@ def test_a_path_that_cannot_be_written_is_found_out_before_training_and_home_is_
 
 @pytest.mark.parametrize("optimizer", [partial(RMSprop, lr=1e-2, momentum=0.9), partial(SGD, lr=0.1, momentum=0.9)])
 def test_any_optimiser_is_masked_without_waiting(monkeypatch, optimizer):
-    monkeypatch.setitem(device.TRAITS, "cpu", device.Traits(waits=False))
+    monkeypatch.setitem(_devices.TRAITS, "cpu", _devices.Traits(waits=False))
     poison = lambda n, b, z: square(n, b, z) * (math.nan if z.step == 4 else 1)  # noqa: E731
     bad, good = line(loss=poison, seed=0), line(seed=0)
     with pytest.raises(NonFiniteLoss, match="round 4"):
@@ -497,7 +497,7 @@ def test_any_optimiser_is_masked_without_waiting(monkeypatch, optimizer):
 
 @pytest.mark.parametrize("waits", [True, False])
 def test_a_pool_keeps_no_fake_of_a_bad_step(monkeypatch, waits):
-    monkeypatch.setitem(device.TRAITS, "cpu", device.Traits(waits=waits))
+    monkeypatch.setitem(_devices.TRAITS, "cpu", _devices.Traits(waits=waits))
 
     def loss(n, batch, noise):
         return n.net(n.past(batch.x, noise)).square().mean() * (math.nan if noise.step == last else 1)

@@ -10,11 +10,10 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam
 
-from belamy import losses, nets
+from belamy import _devices, losses, nets
 from belamy.data import ImageSet
 from belamy.errors import InputError, NonFiniteLoss
 from belamy.game import Game, Group, Noise, Player, evaluate, fit, latents
-from belamy.game import device
 from belamy.game.batches import Batches
 
 train = partial(fit, batch_size=8, progress=False, device="cpu")
@@ -501,7 +500,7 @@ def test_on_an_accelerator_a_flag_masks_the_bad_update_without_waiting(monkeypat
         return {k: v * scale for k, v in original(nets_, batch, noise).items()}
 
     game.turns = [Player(["discriminator"], poisoned_at_once), game.turns[1]]
-    monkeypatch.setitem(device.TRAITS, "cpu", device.Traits(waits=False))
+    monkeypatch.setitem(_devices.TRAITS, "cpu", _devices.Traits(waits=False))
     taken = dict(game.steps)
     with pytest.raises(NonFiniteLoss, match="discriminator.* became .* round 2"):
         train(game, data, rounds=4)

@@ -14,6 +14,7 @@ from torch import nn
 from torch.optim import Adam
 
 from belamy import losses, nets
+from belamy.divergences import wasserstein, wasserstein_samples
 from belamy.errors import InputError
 from belamy.game import Game, Noise, Player, fit
 
@@ -206,3 +207,110 @@ def test_adversarial_losses_match_binary_cross_entropy():
     torch.testing.assert_close(terms["real"], bce(logits["x"], torch.ones(2)))
     torch.testing.assert_close(terms["fake"], bce(logits["g"], torch.zeros(2)))
     torch.testing.assert_close(losses.generator_loss(ns, batch, Noise()), bce(logits["g"], torch.ones(2)))
+
+
+# --- Wasserstein games -----------------------------------------------------------------------------------------------
+
+
+class Deep(nn.Sequential):
+    def forward(self, x):
+        return super().forward(x.flatten(1)).squeeze(1)
+
+
+def deep(activation=nn.Tanh):
+    torch.manual_seed(3)
+    return Deep(nn.Linear(6, 8), activation(), nn.Linear(8, 8), activation(), nn.Linear(8, 1)).double()
+
+
+@given(st.lists(st.floats(-3, 3), min_size=4, max_size=4), st.integers(0, 99))
+@settings(deadline=None, max_examples=25)
+def test_the_penalty_of_a_linear_critic_is_exact(weights, seed):
+    w, noise = torch.tensor(weights, dtype=torch.float64), Noise(seed=seed)
+    penalty = losses.gradient_penalty(lambda x: x.flatten(1) @ w, rand(5, 2, 2), rand(5, 2, 2), noise)
+    torch.testing.assert_close(penalty, (w.norm() - 1) ** 2)
+
+
+def test_the_penalty_has_the_gradient_that_finite_differences_find():
+    critic, real, fake = deep(), randn(7, 2, 3), randn(7, 2, 3)
+    penalty = lambda: losses.gradient_penalty(critic, real, fake, Noise(seed=1))  # noqa: E731
+    gradient = torch.autograd.grad(penalty(), critic.parameters(), allow_unused=True)
+    for weight, found in zip(critic.parameters(), gradient):
+        way, ends = torch.randn(weight.shape, generator=RNG, dtype=torch.float64), []
+        for step in (1e-5, -2e-5):
+            with torch.no_grad():
+                weight += step * way
+            ends.append(penalty().item())
+        with torch.no_grad():
+            weight += 1e-5 * way
+        along = 0.0 if found is None else (found * way).sum().item()  # the last bias moves no slope
+        assert (ends[0] - ends[1]) / 2e-5 == pytest.approx(along, rel=1e-5, abs=1e-8)
+
+
+def test_the_penalty_looks_between_the_pairs_with_one_share_an_example_and_at_no_other_example():
+    real, fake, seen = randn(6, 2, 3), randn(6, 2, 3), []
+    losses.gradient_penalty(lambda x: seen.append(x) or x.flatten(1).square().sum(1), real, fake, Noise(seed=2))
+    share = ((seen[0] - fake) / (real - fake)).flatten(1)  # (6, 6)
+    torch.testing.assert_close(share, share[:, :1].expand(-1, 6))
+    assert 0 <= share.min() and share.max() < 1 and share[:, 0].unique().numel() == 6
+    one = losses.gradient_penalty(deep(), real[:1], fake[:1], Noise(seed=2))
+    three = losses.gradient_penalty(deep(), real[:1].expand(3, -1, -1), fake[:1].expand(3, -1, -1), Noise(seed=2))
+    assert one > 0 and three > 0  # means, not sums: as large for three as for one
+    assert 0.2 < (three / one).item() < 5
+
+
+def transport(a, b, cost):
+    """Cost, plan and prices of the linear programme."""
+    from scipy.optimize import linprog
+
+    n, m = cost.shape
+    conditions = np.vstack([np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))])
+    solved = linprog(cost.ravel(), A_eq=conditions, b_eq=np.concatenate([a, b]), method="highs")
+    prices = solved.eqlin.marginals
+    return solved.fun, solved.x.reshape(n, m), prices[:n], prices[n:]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_dual_is_below_the_primal_and_equal_at_the_best_critic(seed):
+    rng = np.random.default_rng(seed)
+    x, y = torch.tensor(rng.normal(0, 1, (9, 2))), torch.tensor(rng.normal(1, 1, (9, 2)))
+    even, cost = np.full(9, 1 / 9), torch.cdist(x, y).numpy()
+    primal, plan, price, toll = transport(even, even, cost)
+    assert wasserstein_samples(x, y).item() == pytest.approx(primal, abs=1e-9)
+    report = lambda f: -sum(losses.wasserstein_critic(f(x), f(y)).values()).item()  # noqa: E731
+    best = lambda p: (torch.cdist(p, y) - torch.tensor(toll)).amin(1)  # noqa: E731  1-Lipschitz
+    assert report(best) == pytest.approx(primal, abs=1e-6)  # scores are at least float32
+    for direction in rng.normal(0, 1, (20, 2)):  # any other critic of slope 1 reports less
+        u = torch.tensor(direction / np.linalg.norm(direction))
+        assert report(lambda p, u=u: p @ u) <= primal + 1e-6
+    coupled = plan > 1e-9
+    np.testing.assert_allclose((price[:, None] + toll[None])[coupled], cost[coupled], atol=1e-9)
+    generator = losses.wasserstein_generator(best(y)).item()  # the generator climbs what the critic reports
+    assert generator == pytest.approx(primal - best(x).mean().item(), abs=1e-6)
+
+
+def test_exact_distances_are_those_of_pot_and_of_gaussians():
+    ot = pytest.importorskip("ot")
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(0, 1, (8, 3)), rng.normal(1, 2, (11, 3))
+    a, b = rng.dirichlet(np.ones(8)), rng.dirichlet(np.ones(11))
+    cost = torch.cdist(torch.tensor(x), torch.tensor(y)).numpy()
+    assert transport(a, b, cost)[0] == pytest.approx(ot.emd2(a, b, cost), abs=1e-9)
+    line, other = torch.tensor(x[:, 0]), torch.tensor(y[:, 0])
+    assert wasserstein_samples(line, other).item() == pytest.approx(ot.wasserstein_1d(x[:, 0], y[:, 0]), abs=1e-9)
+    grid = torch.linspace(-8, 12, 4001, dtype=torch.float64)
+    bell = lambda mean: D.Normal(mean, 0.5).log_prob(grid).exp()  # noqa: E731
+    assert wasserstein(bell(0.0), bell(3.5), 0.005).item() == pytest.approx(3.5, abs=1e-6)
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.5])
+def test_clipped_weights_bound_the_slope_by_the_product_of_the_layers_norms(threshold):
+    critic = deep(nn.ReLU)
+    with torch.no_grad():
+        for weight in critic.parameters():
+            weight.clamp_(-threshold, threshold)
+    x = (3 * randn(200, 6)).requires_grad_()
+    (slope,) = torch.autograd.grad(critic(x).sum(), x)
+    layers = [layer for layer in critic if isinstance(layer, nn.Linear)]
+    by_entries = np.prod([threshold * layer.weight.numel() ** 0.5 for layer in layers])
+    by_values = np.prod([torch.linalg.matrix_norm(layer.weight, 2).item() for layer in layers])
+    assert slope.norm(dim=1).max() <= by_values * (1 + 1e-9) <= by_entries * (1 + 1e-9)

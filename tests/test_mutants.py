@@ -18,7 +18,7 @@ from belamy.data import ImageSet
 from belamy.errors import InputError
 from belamy.game import Average, Game, Player, Pool, evaluate, fit, linear_to_zero
 from belamy.game.batches import Batches
-from belamy.game.device import traits
+from belamy._devices import traits
 from belamy.game.fit import _told, planned_rounds
 from belamy.game.history import History
 from belamy.game.optimizers import of_step_and_total

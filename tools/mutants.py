@@ -41,6 +41,7 @@ FILES = {  # and the tests that are to notice
     "likelihood.py": "likelihood mutants",
     "_annealing.py": "likelihood mutants",
     "metrics.py": "metrics mutants",
+    "_devices.py": GAME,
     "game/*.py": GAME,
 }
 SECONDS = 30  # of tests that one mutant meets at most: all tests run `fit`

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from belamy._checks import check_finite, real_number, whole_number
+from belamy._devices import double, float64_device
 from belamy._progress import bar
 from belamy.errors import InputError
-from belamy.game.device import double, float64_device
 from belamy.randomness import Noise
 
 LogLikelihood = Callable[[Tensor, Tensor], Tensor]

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.models import inception as blocks
 
+from belamy._devices import double
 from belamy.errors import InputError
-from belamy.game.device import double
 
 SIDE = 299
 

@@ -24,12 +24,13 @@ from torch.optim import SGD, Adam, RMSprop
 
 from belamy import losses
 from belamy._checks import real_number, whole_number
+from belamy._devices import double
 from belamy._progress import bar
 from belamy.data.image_set import ImageSet
 from belamy.errors import InputError, NonFiniteLoss, optional
 from belamy.game import Batch, Game, Group, History, Noise, Player, fit
 from belamy.game.batches import Batches
-from belamy.game.device import autocast, double, pick_device, rng_state
+from belamy.game.device import autocast, pick_device, rng_state
 from belamy.game.fit import not_to_be_minimised, planned_rounds, total_and_terms
 from belamy.game.initialise import initialise
 from belamy.randomness import key

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from belamy._annealing import Annealing, Encoder, LogLikelihood, Target, check_numbers
 from belamy._checks import check_finite, real_number, whole_number
+from belamy._devices import double, float64_device
 from belamy.errors import InputError
-from belamy.game.device import double, float64_device
 from belamy.losses import gaussian_log_likelihood
 from belamy.randomness import Noise
 

@@ -8,9 +8,9 @@ from functools import cached_property
 import torch
 
 from belamy._checks import whole_number
+from belamy._devices import traits
 from belamy.data.image_set import ImageSet
 from belamy.errors import InputError
-from belamy.game.device import traits
 from belamy.randomness import generator
 
 Data = ImageSet | torch.Tensor

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from belamy._checks import whole_number
+from belamy._devices import traits
 from belamy._progress import bar
 from belamy.errors import InputError, NonFiniteLoss
 from belamy.game import checkpoint as checkpoints
@@ -115,7 +116,7 @@ def fit(
     with devices.visit(game.nets, device):
         for value in (*game.nets.parameters(), *game.nets.buffers()):
             if value.dim() == 4:  # the weights of convolutions of images, in the layout that is right and fast
-                value.data = value.data.to(memory_format=devices.traits(device).memory_format)
+                value.data = value.data.to(memory_format=traits(device).memory_format)
         for name, new in optimizers.items():
             hand_over(game.optimizers.get(name), new)
         fresh, game.optimizers = not any(game.steps.values()), optimizers
@@ -223,7 +224,7 @@ class _Training:
         self.seed_dropout = devices.seeder(batches.device)
         # On an accelerator nobody waits for a loss: a flag on the device masks all updates from
         # the first bad one on, and ``check_losses`` looks later.
-        self.waits = devices.traits(batches.device).waits
+        self.waits = traits(batches.device).waits
         self.bad = torch.zeros((), device=batches.device)
         self.taken = {p.name: torch.zeros((), device=batches.device) for p in game.players}  # since the last look
         self.begun: set[str] = set()  # players whose first step has been looked at closely

@@ -8,8 +8,8 @@ from functools import partial
 
 import torch
 
+from belamy._devices import traits
 from belamy.errors import InputError
-from belamy.game.device import traits
 from belamy.game.players import Game
 
 Optimizer = Callable[..., torch.optim.Optimizer]
