@@ -43,7 +43,7 @@ def shifted_whole(answer, fresh: Fresh) -> str | None:
     x, p, _, _ = draw_masses(fresh)
     shift = fresh.number(20, 90)
     if abs(float(answer(x, p, x + shift, p)) / shift - 1) > 1e-6:
-        return "If all mass is moved by 50, say, every bit of it travels 50: there your distance is not that of the shift."
+        return "If all mass is moved by 50, say, every bit of it travels 50: yours is not the distance of the shift."
 
 
 distance = Check(
@@ -112,7 +112,8 @@ losses = Check(
         "That is the cross-entropy of the minimax game. The critic's loss takes no logarithm: it is a difference of "
         "two means.": lambda real, fake: (F.softplus(-real).mean() + F.softplus(fake).mean(), F.softplus(-fake).mean()),
         "You took the critic's loss of absolute values: a critic that ranks the pictures the wrong way round would be "
-        "as good as one that ranks them rightly.": lambda real, fake: (-(real.mean() - fake.mean()).abs(), -fake.mean()),
+        "as good as one that ranks them rightly.":
+            lambda real, fake: (-(real.mean() - fake.mean()).abs(), -fake.mean()),
         "Those are hinges. Nothing limits the scores of a Wasserstein critic but its slope.":
             lambda real, fake: (F.relu(1 - real).mean() + F.relu(1 + fake).mean(), -fake.mean()),
         "Those are least squares: a score has no target in the Wasserstein game, neither 1 nor 0.":
@@ -120,7 +121,8 @@ losses = Check(
         "You took one mean over both batches together; each has its own.": lambda real, fake: (
             torch.cat([fake, -real]).mean(), -fake.mean()
         ),
-        "An expectation is a mean over the batch; you summed.": lambda real, fake: (fake.sum() - real.sum(), -fake.sum()),
+        "An expectation is a mean over the batch; you summed.":
+            lambda real, fake: (fake.sum() - real.sum(), -fake.sum()),
         "The critic's two means are added. It is the difference that bounds a distance.":
             lambda real, fake: (-(real.mean() + fake.mean()), -fake.mean()),
         "The generator's loss holds the real scores as well. It cannot change them; leave them out.":
@@ -249,8 +251,8 @@ def places(answer, fresh: Fresh) -> str | None:
     near = lambda values, right: bool((values - right).abs().max() < 1e-6)  # noqa: E731
     if all(near(s, 1) for s in shares):
         return (
-            "You look at the slope at the real pictures only: nothing then holds it on the way from the generated ones, "
-            "which is the way that the generator has to go."
+            "You look at the slope at the real pictures only: nothing then holds it on the way from the generated "
+            "ones, which is the way that the generator has to go."
         )
     if all(near(s, 0) for s in shares):
         return "You look at the slope at the generated pictures only, and not on the way to the real ones."
@@ -259,24 +261,24 @@ def places(answer, fresh: Fresh) -> str | None:
     if within > 1e-6:
         channels = [share.flatten(2) for *_, share in asked(answer, fresh, 2)]
         if all(near(s, s[:, :, :1]) for s in channels):
-            return "You drew a share ε for each channel. Then the place lies off the straight way: draw one an example."
+            return "You drew a share for each channel. Then the place lies off the straight way: draw one an example."
         if inside:
             return (
-                "You drew a share ε for every pixel: that is a place in the box that the two pictures span, almost "
+                "You drew a share for every pixel: that is a place in the box that the two pictures span, almost "
                 "surely far off the straight way between them. Draw one an example."
             )
-        return "The places do not lie between a real and a generated picture: they are ε x + (1 − ε) x', one ε each."
+        return "The places do not lie between a real and a generated picture: they are u x + (1 − u) x̃, one u each."
     firsts = [s[:, 0] for s in shares]
     if all(near(s, s[0]) for s in firsts):
-        return "One share ε serves the whole batch. Draw one an example."
+        return "One share serves the whole batch. Draw one an example."
     together = torch.cat(firsts)
     if not inside:
         return (
-            "Some of your shares ε lie outside of [0, 1], beyond the two pictures: they are uniform, from `torch.rand`, "
+            "Some of your shares lie outside of [0, 1], beyond the two pictures: they are uniform, from `torch.rand`, "
             "not normal."
         )
     if abs(float(together.mean()) - 0.5) > 0.15 or abs(float(together.std()) - 12**-0.5) > 0.08:
-        return "Your shares ε are not spread evenly over [0, 1]: they are to be uniform."
+        return "Your shares are not spread evenly over [0, 1]: they are to be uniform."
 
 
 VALUES = {  # what is often made of the gradients (B, C, H, W), and what is to be said of it
@@ -289,7 +291,8 @@ VALUES = {  # what is often made of the gradients (B, C, H, W), and what is to b
         lambda g: (g.flatten(1).norm(dim=1).mean() - 1).square(),
     "The root is missing: the square of the norm is pulled to 1, not the norm.":
         lambda g: (g.square().flatten(1).sum(1) - 1).square().mean(),
-    "You pull the slope to 0: the 1 is missing. That is another penalty.": lambda g: g.square().flatten(1).sum(1).mean(),
+    "You pull the slope to 0: the 1 is missing. That is another penalty.":
+        lambda g: g.square().flatten(1).sum(1).mean(),
     "The square is missing: slopes below 1 would be rewarded.": lambda g: (g.flatten(1).norm(dim=1) - 1).mean(),
     "You took the absolute value of what is off 1, not its square.":
         lambda g: (g.flatten(1).norm(dim=1) - 1).abs().mean(),
