@@ -22,7 +22,7 @@ def ruler(rng: Generator) -> tuple[dict, dict]:
 
 def turned(rng: Generator) -> tuple[dict, dict]:
     """An angle of rotation; the squared correlations of one factor with both latents, and its gap in nats."""
-    degrees = int(rng.choice([d for d in range(5, 86) if d != 45]))
+    degrees = float(rng.choice([d / 2 for d in range(10, 171) if d != 90]))
     one, other = math.cos(math.radians(degrees)) ** 2, math.sin(math.radians(degrees)) ** 2
     gap = abs(math.log(other / one)) / 2
-    return {"degrees": degrees}, {"one": round(one, 3), "other": round(other, 3), "gap": round(gap, 3)}
+    return {"degrees": f"{degrees:g}"}, {"one": round(one, 3), "other": round(other, 3), "gap": round(gap, 3)}

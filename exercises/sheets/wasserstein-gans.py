@@ -54,6 +54,6 @@ def box(rng: Generator) -> tuple[dict, dict]:
 
 def one(rng: Generator) -> tuple[dict, dict]:
     """A coin's probability of heads; the mean distance from a single toss at it, and at the best biased answer."""
-    heads = float(rng.integers(52, 96)) / 100
-    key = {"honest": round(2 * heads * (1 - heads), 4), "best": round(1 - heads, 2)}
+    heads = float(rng.integers(520, 960)) / 1000
+    key = {"honest": round(2 * heads * (1 - heads), 4), "best": round(1 - heads, 3)}
     return {"heads": heads}, key
