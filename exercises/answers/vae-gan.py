@@ -307,60 +307,60 @@ def spectrum_from_zero(x):
     return torch.stack([power[ring == k].mean() for k in range(x.shape[-1] // 2)])
 
 
-def values_loop(reward, after, gamma, sweeps):
+def values_loop(reward, after, tau, sweeps):
     v = [0.0] * len(reward)
     for _ in range(sweeps):
-        v = [reward[s].item() + gamma * max(v[t] for t in after[s].tolist()) for s in range(len(reward))]
+        v = [reward[s].item() + tau * max(v[t] for t in after[s].tolist()) for s in range(len(reward))]
     return torch.tensor(v, dtype=reward.dtype)
 
 
-def values_matrix(reward, after, gamma, sweeps):
+def values_matrix(reward, after, tau, sweeps):
     states, moves = after.shape
     steps = F.one_hot(after, states).to(reward)  # (S, A, S)
     v = torch.zeros(states, dtype=reward.dtype)
     for _ in range(sweeps):
-        v = (reward[:, None] + gamma * steps @ v).max(dim=1).values
+        v = (reward[:, None] + tau * steps @ v).max(dim=1).values
     return v
 
 
-def values_next(reward, after, gamma, sweeps):
+def values_next(reward, after, tau, sweeps):
     v = torch.zeros_like(reward)
     for _ in range(sweeps):
-        v = (reward[after] + gamma * v[after]).max(1).values
+        v = (reward[after] + tau * v[after]).max(1).values
     return v
 
 
-def values_mean(reward, after, gamma, sweeps):
+def values_mean(reward, after, tau, sweeps):
     v = torch.zeros_like(reward)
     for _ in range(sweeps):
-        v = reward + gamma * v[after].mean(1)
+        v = reward + tau * v[after].mean(1)
     return v
 
 
-def values_in_place(reward, after, gamma, sweeps):
+def values_in_place(reward, after, tau, sweeps):
     v = torch.zeros_like(reward)
     for _ in range(sweeps):
         for s in range(len(reward)):
-            v[s] = reward[s] + gamma * max(v[t] for t in after[s])
+            v[s] = reward[s] + tau * max(v[t] for t in after[s])
     return v
 
 
-def values_from_reward(reward, after, gamma, sweeps):
+def values_from_reward(reward, after, tau, sweeps):
     v = reward.clone()
     for _ in range(sweeps):
-        v = reward + gamma * v[after].amax(1)
+        v = reward + tau * v[after].amax(1)
     return v
 
 
-def values_discounted(reward, after, gamma, sweeps):
+def values_discounted(reward, after, tau, sweeps):
     v = torch.zeros_like(reward)
     for _ in range(sweeps):
-        v = gamma * (reward + v[after].amax(1))
+        v = tau * (reward + v[after].amax(1))
     return v
 
 
-def values_list(reward, after, gamma, sweeps):
-    return values_loop(reward, after, gamma, sweeps).tolist()
+def values_list(reward, after, tau, sweeps):
+    return values_loop(reward, after, tau, sweeps).tolist()
 
 
 ANSWERS = {

@@ -422,10 +422,10 @@ spectrum = Check(
 # --- what a place is worth -----------------------------------------------------------------------
 
 
-def worth(reward: Tensor, after: Tensor, gamma: float, sweeps: int) -> Tensor:
+def worth(reward: Tensor, after: Tensor, tau: float, sweeps: int) -> Tensor:
     value = torch.zeros_like(reward)
     for _ in range(sweeps):
-        value = reward + gamma * value[after].amax(1)
+        value = reward + tau * value[after].amax(1)
     return value
 
 
@@ -436,20 +436,20 @@ def draw_world(fresh: Fresh) -> tuple:
 
 
 def sweeping(update, start=torch.zeros_like, more=0):
-    def found(reward, after, gamma, sweeps):
+    def found(reward, after, tau, sweeps):
         value = start(reward)
         for _ in range(sweeps + more):
-            value = update(reward, value[after], reward[after], gamma)
+            value = update(reward, value[after], reward[after], tau)
         return value
 
     return found
 
 
-def in_place(reward, after, gamma, sweeps):
+def in_place(reward, after, tau, sweeps):
     value = torch.zeros_like(reward)
     for _ in range(sweeps):
         for state in range(len(reward)):
-            value[state] = reward[state] + gamma * value[after[state]].max()
+            value[state] = reward[state] + tau * value[after[state]].max()
     return value
 
 
@@ -462,8 +462,8 @@ values = Check(
             sweeping(lambda r, v, n, g: r + g * v.mean(1)),
         "You took the worst move.": sweeping(lambda r, v, n, g: r + g * v.amin(1)),
         "You sum over the moves; only the best one is made.": sweeping(lambda r, v, n, g: r + g * v.sum(1)),
-        "The discount γ is missing.": sweeping(lambda r, v, n, g: r + v.amax(1)),
-        "You discount the reward of the place itself as well: γ stands before what comes after.":
+        "The discount τ is missing.": sweeping(lambda r, v, n, g: r + v.amax(1)),
+        "You discount the reward of the place itself as well: τ stands before what comes after.":
             sweeping(lambda r, v, n, g: g * (r + v.amax(1))),
         "You are paid at the place to which a move leads. Here one is paid where one stands.":
             sweeping(lambda r, v, n, g: (n + g * v).amax(1)),
