@@ -27,6 +27,8 @@ SMALL = {
     "vae-mnist": {"profile": "cpu", "seed": 7},
     "vae-precision": {"seed": 7, "n": 64, "size": 16, "epochs": 1},
     "vae-portraits": {"profile": "cpu", "seed": 7},
+    "wgan-portraits": {"profile": "cpu", "seed": 7},
+    "wgan-stability": {"seed": 7, "runs": 2, "steps": 24},
 }
 
 

@@ -126,8 +126,9 @@ def align_numbers(table: Tag) -> None:
             for text in cell.find_all(string=HYPHEN):
                 text.replace_with(NavigableString(HYPHEN.sub("−", text)))
         if not cells or len(numbers) < len(cells):
-            for cell in numbers:  # '0.31 ± 0.02' among words
-                cell["class"] = [*cell.get("class", []), "belamy-one-line"]
+            for cell in numbers:  # '0.31 ± 0.02' among words; an interval may stand on a second line
+                if "[" not in cell.get_text():
+                    cell["class"] = [*cell.get("class", []), "belamy-one-line"]
             continue
         heads = [row[column] for row in rows_of(table, "thead") if len(row) == width]
         for cell in [*heads, *(row[column] for row in body if len(row) == width)]:
