@@ -21,7 +21,7 @@ outputs: $(STAMP)  ## execute stale chapters in place (FORCE=1: all of them)
 test: $(STAMP)  ## prove everything: library, house, chapters, site (CHAPTER=name: that chapter and its page)
 	@$(BIN)/python -m tools.make test $(ONE)
 
-lab: $(STAMP)  ## open the chapters as Jupyter can show them, in JupyterLab (CHAPTER=name: that one); installs it the first time
+lab: $(STAMP)  ## open the chapters as Jupyter can show them, in JupyterLab (CHAPTER=name: that one)
 	@$(BIN)/python -m tools.make lab $(ONE)
 
 notebooks: $(STAMP)  ## write every page as a notebook that runs by itself into _build/notebooks

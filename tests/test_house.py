@@ -69,10 +69,9 @@ def test_the_lock_holds_the_ordinary_torch_pair():
 
 
 def test_all_means_every_optional_group():
-    """All but JupyterLab, which `make lab` installs."""
     groups = PROJECT["optional-dependencies"]
     (everything,) = map(Requirement, groups["all"])
-    assert everything.extras == set(groups) - {"all", "lab"}
+    assert everything.extras == set(groups) - {"all"}
 
 
 def test_conda_installs_what_pip_does():

@@ -1,7 +1,4 @@
-"""A live slider and a bar in JupyterLab, in Chromium: seen once, at their size, before and after their kernel.
-
-`make lab` installs JupyterLab; without it there is nothing to test.
-"""
+"""A live slider and a bar in JupyterLab, in Chromium: seen once, at their size, before and after their kernel."""
 
 import json
 import os
@@ -19,7 +16,6 @@ from playwright.sync_api import sync_playwright
 from tools import chromium, pages
 from tools.book import write
 
-pytest.importorskip("jupyterlab", reason="JupyterLab is not here: make lab installs it")
 CODE = """\
 import torch
 from belamy.widgets import Sliders

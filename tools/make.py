@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARALLEL = ("-n", "2", "--dist", "loadscope")  # a notebook's cells stay with one kernel
+EVENLY = ("-n", "2", "--dist", "worksteal")
+BY_NOTEBOOK = ("-n", "2", "--dist", "loadscope")  # a notebook's cells stay with one kernel
 AFTER = ("test_site", "test_notebooks", "test_lab")  # they need the built site
 CELL_TIMEOUT = 1800  # seconds
 TEST_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "BELAMY_PROFILE": "cpu"}
@@ -73,20 +74,17 @@ def test(chapter: str | None = None) -> None:
         run(*pytest, "tests/test_site.py", "-n", "2")
         return
     print("Test 1/3: the library and the house", flush=True)
-    run(*pytest, "tests", *(f"--ignore=tests/{name}.py" for name in AFTER), *PARALLEL)
+    run(*pytest, "tests", *(f"--ignore=tests/{name}.py" for name in AFTER), *EVENLY)
     print("Test 2/3: the chapters and their exercises, each executed once", flush=True)
     notebooks = [path for folder in ("chapters", "exercises") for path in sorted((ROOT / folder).glob("*.ipynb"))]
-    run(*pytest, *(path.relative_to(ROOT) for path in notebooks), *nbval, *PARALLEL)
+    run(*pytest, *(path.relative_to(ROOT) for path in notebooks), *nbval, *BY_NOTEBOOK)
     print("Test 3/3: the site, from the outputs just confirmed, in headless Chromium", flush=True)
     run(*pytest, *(f"tests/{name}.py" for name in AFTER), "-n", "2")
 
 
 def lab(chapter: str | None = None) -> None:
-    """open the pages in JupyterLab; install it first (into .venv, 60 MB) if it is not there"""
+    """open the pages in JupyterLab"""
     setup()
-    if subprocess.run([str(python()), "-c", "import jupyterlab"], capture_output=True).returncode:
-        print("Lab: installing JupyterLab into .venv (half a minute, 60 MB)", flush=True)
-        run(python(), "-m", "pip", "install", "-c", "requirements.lock", "-e", ".[lab]")
     run(python(), "-m", "tools.website", "lab", *(("--chapter", chapter) if chapter else ()))
     run(python(), "-m", "jupyterlab", f"_build/lab/{notebook_of(chapter).name}" if chapter else "_build/lab")
 
