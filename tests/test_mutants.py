@@ -25,6 +25,7 @@ from belamy.game.optimizers import of_step_and_total
 from belamy.randomness import Noise, generator
 
 DEFAULTS = {
+    losses.Term: {"weight": 1.0},
     losses.negative_elbo: {"beta": 1.0},
     losses.gaussian_negative_elbo: {"beta": 1.0},
     losses.gradient_penalty: {"slope": 1.0},
@@ -157,6 +158,22 @@ def test_annealing_is_that_of_the_plainest_program(encoder, monkeypatch):
     torch.testing.assert_close(alone, lower, rtol=1e-7, atol=1e-7)
 
 
+@pytest.mark.parametrize("size", [0.0015, 0.0005])
+def test_what_depends_on_its_batch_by_more_than_rounding_is_refused(size):
+    of_batch = lambda x, z: z.sum(1) + size * (z.max() - z.min())  # noqa: E731
+    try:
+        L.ais(of_batch, IMAGES, latent_dim=2, chains=1, steps=1, progress=False)
+        refused = False
+    except InputError as error:
+        refused = "in one batch" in str(error)
+    assert refused == (size > 0.001)
+
+
+def test_what_cannot_be_dequantised_is_named():
+    with pytest.raises(InputError, match="images are list"):
+        L.dequantise([1, 2])
+
+
 def test_dequantisation_adds_the_draws_that_its_seed_names():
     images = torch.arange(12, dtype=torch.uint8).view(1, 3, 2, 2)
     draws = Noise().at(5, "dequantise", 0).uniform(1, 3, 2, 2)
@@ -187,6 +204,11 @@ def test_the_balance_metric_of_pictures_that_are_not_square_by_hand(reading, mon
             d = (image - fake).square().sum(0).sqrt() / (2**0.5 if reading == "normalised" else 1)
             values.append((d - d * d).abs() if reading == "as coded" else d - d * d)
     assert metrics.balance_metric(images, fakes, reading) == pytest.approx(torch.stack(values).mean().item(), rel=1e-6)
+
+
+def test_alike_rows_score_one_to_the_last_digits_of_double_precision():
+    p = torch.rand(5, generator=RNG).softmax(0)
+    assert metrics.inception_score(p.expand(4099, 5), 1) == pytest.approx(1, abs=1e-12)
 
 
 @pytest.mark.parametrize("splits", [1, 3, 4])
@@ -230,6 +252,13 @@ def test_both_elbos_by_hand(beta):
         found = found if isinstance(found, losses.Term) else losses.Term(found)
         torch.testing.assert_close(found.value, kl)
         assert found.weight == beta and list(terms) == ["reconstruction", "kl"]
+
+
+def test_halves_are_summed_in_single_precision():
+    x = torch.full((2, 513), 0.5, dtype=torch.bfloat16)
+    found = losses.bernoulli_log_likelihood(x, torch.zeros_like(x))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, torch.full((2,), 513 * math.log(0.5)), rtol=2e-3, atol=0)
 
 
 def test_a_critic_s_losses_are_means_of_its_scores():
