@@ -96,10 +96,11 @@ def test_the_classroom_s_versions_are_plain_and_carry_the_library(finish, path):
 
 PROBE = """
 import json, sys
-cell, names = json.load(sys.stdin)
+cell, names, again = json.load(sys.stdin)
 exec(cell)
 import belamy
 from belamy import runs
+assert all(runs.notebook_of(name).is_file() for name in names if again)
 print(belamy.__file__, *[runs.load(name).record["name"] for name in names])
 """
 
@@ -109,8 +110,9 @@ def test_the_set_up_cell_brings_the_library_and_the_runs_of_its_chapter(html, pa
     cell = next(c.source for c in read(offered(html, path)).cells if "setup" in c.metadata.get("tags", []))
     names = sorted(name for name in BOOK.runs if f'"{name}"' in cell_code(path) and (ROOT / "data/runs" / name).exists())
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", PROBE], input=json.dumps([cell, names]), cwd=tmp_path,
-                          env=environment, capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", PROBE], cwd=tmp_path, env=environment,
+                          input=json.dumps([cell, names, "notebook_of(" in cell_code(path)]),
+                          capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 0, done.stderr
     where, *loaded = done.stdout.split()
     assert Path(where).is_relative_to(tmp_path) and loaded == names

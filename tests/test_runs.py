@@ -491,7 +491,10 @@ def test_a_sweep_killed_at_random_loses_nothing_and_does_nothing_twice(folder, m
     assert len(done) == len(set(done))
 
 
-def test_failed_cells_leave_their_notebooks_and_do_not_stop_the_rest(folder):
+@pytest.mark.parametrize("papermill", [True, False], ids=["with papermill", "as in Colab"])
+def test_failed_cells_leave_their_notebooks_and_do_not_stop_the_rest(folder, papermill, monkeypatch):
+    if not papermill:
+        monkeypatch.setitem(sys.modules, "papermill", None)
     book, cache, log = (
         notebook(folder / "square.ipynb", broken="q == 1"),
         folder / "cache",
@@ -502,6 +505,22 @@ def test_failed_cells_leave_their_notebooks_and_do_not_stop_the_rest(folder):
     assert log.read_text(encoding="utf-8") == "2 3 "
     named = re.search(r"see (\S+\.ipynb)", str(raised.value))[1]
     assert "no such q" in Path(named).read_text(encoding="utf-8")  # the traceback
+
+
+def test_without_papermill_a_notebook_gets_the_same_values(folder, monkeypatch):
+    values = {"q": {"rates": [0.5, float("inf")], "on": True}, "log": "it's \"so\"\n", "result": str(folder / "r.json")}
+    book = nbformat.read(notebook(folder / "values.ipynb"), 4)
+    book.cells[1].source = "from belamy import sweep\nsweep.report(result, q=str(q), log=log)"
+    nbformat.write(book, folder / "values.ipynb")
+    found = []
+    for missing in (False, True):
+        if missing:
+            monkeypatch.setitem(sys.modules, "papermill", None)
+        sweep.execute(folder / "values.ipynb", folder / "out" / "done.ipynb", values)
+        found.append((folder / "r.json").read_text(encoding="utf-8"))
+        assert all(c.execution_count for c in nbformat.read(folder / "out/done.ipynb", 4).cells)
+    assert found[0] == found[1]
+    assert json.loads(found[0]) == {"q": str(values["q"]), "log": values["log"]}
 
 
 def test_a_sweep_runs_on_a_dask_cluster_of_two_workers(folder):

@@ -1,7 +1,7 @@
 """Run the notebooks that readers download as Colab would: its versions, another folder, no network.
 
 The environment in .cache/colab lies over the book's own, which lends it torch. Each notebook stands alone
-in a folder; the home folder cannot be written; `google.colab` can be imported.
+in a folder; the home folder cannot be written; `google.colab` can be imported, papermill cannot.
 """
 
 import argparse
@@ -24,6 +24,7 @@ PINS = (  # of Colab's runtime of August 2026
     "ipython==7.34.0", "ipykernel==6.17.1", "ipywidgets==7.7.1", "traitlets==5.7.1", "matplotlib==3.10.0",
     "numpy==2.1.3", "pillow==11.3.0", "pandas==2.2.3", "jupyter-client<8", "setuptools<81",
 )  # fmt: skip
+MISSING = ("papermill",)  # in Colab, and not here
 ALONE = ("unshare", "--map-root-user", "--net")
 INSIDE = """
 import fcntl, nbclient, nbformat, os, socket, struct, sys
@@ -67,6 +68,8 @@ def run_alone(python: Path | str, notebook: Path, folder: Path) -> None:
     for part in ("google", "google/colab"):
         (folder / part).mkdir(parents=True)
         (folder / part / "__init__.py").touch()
+    for name in MISSING:
+        (folder / f"{name}.py").write_text(f"raise ModuleNotFoundError(name={name!r})\n", encoding="utf-8")
     shutil.copy(notebook, folder)
     kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
     places = ("IPYTHONDIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR")

@@ -123,20 +123,22 @@ def wheel(root: Path) -> tuple[str, bytes]:
 
 
 def recorded(book: Book, code: str) -> dict[str, bytes]:
-    """The data that code loads, by their place below the folder ``data``.
+    """The data that code loads and the notebooks of runs that it executes, by their place in the book.
 
     Of a run the files that the code asks for: weights in half precision, as they were recorded,
     pictures with 256 colours. The record is that of what is carried: its checksums are.
     """
     files = {
-        path.name: path.read_bytes()
+        f"data/{path.name}": path.read_bytes()
         for path in (book.root / "data").iterdir()
         if path.is_file() and path.name in code
     }
     for name in sorted(name for name in book.runs if re.search(rf"\b{re.escape(name)}\b", code)):
         folder = book.root / "data" / "runs" / name
         if folder.is_dir():
-            files |= {f"runs/{name}/{file}": data for file, data in lighter(runs.load(name), code).items()}
+            files |= {f"data/runs/{name}/{file}": data for file, data in lighter(runs.load(name), code).items()}
+        if "notebook_of(" in code:
+            files[f"chapters/runs/{name}.ipynb"] = (book.root / "chapters" / "runs" / f"{name}.ipynb").read_bytes()
     return files
 
 
@@ -158,11 +160,11 @@ def lighter(run: runs.Run, code: str) -> dict[str, bytes]:
     return files
 
 
-def carrying(library: tuple[str, bytes], data: dict[str, bytes]) -> str:
-    """The set-up cell that unpacks a library and data into a folder of its own."""
+def carrying(library: tuple[str, bytes], files: dict[str, bytes]) -> str:
+    """The set-up cell that unpacks a library and files of the book into a folder of its own."""
     buffer = io.BytesIO()
     with tarfile.TarFile(fileobj=buffer, mode="w") as archive:
-        for name, content in sorted([library, *((f"data/{name}", content) for name, content in data.items())]):
+        for name, content in sorted([library, *files.items()]):
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import itertools
 import json
 import os
@@ -33,7 +34,7 @@ from belamy._checks import whole_number
 from belamy._notebooks import code_cells, named_files, parameters
 from belamy._progress import bar
 from belamy.data.cache import cache_dir, writable
-from belamy.errors import BelamyError, FileError, InputError, optional
+from belamy.errors import BelamyError, FileError, InputError, MissingPackage, optional
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +130,7 @@ def run(
     Raises:
         InputError: no cells; one that sets what the ``parameters`` cell does not; jobs below 1.
         FileError: no such notebook; one without a ``parameters`` cell; the cache cannot be written.
-        MissingPackage: papermill or joblib is not installed.
+        MissingPackage: joblib is not installed, or neither papermill nor nbclient.
         SweepError: cells failed (their notebooks, with tracebacks, are kept); the rest is done.
     """
     import pandas as pd
@@ -156,7 +157,9 @@ def run(
             free = [name for name in known if name != "result"]
             raise InputError(f"{unknown} cannot be swept: the parameters cell of {notebook} sets {free}")
     cells = [{name: runs.plain(value, name) for name, value in cell.items()} for cell in cells]
-    joblib, _ = (optional(package, "a sweep") for package in ("joblib", "papermill"))
+    joblib = optional("joblib", "a sweep")
+    if not any(map(importlib.util.find_spec, ("papermill", "nbclient"))):
+        optional("papermill", "a sweep")
     cache = writable(Path(cache or cache_dir() / "sweeps" / notebook.stem).expanduser().resolve())
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -184,11 +187,37 @@ def run(
 
 
 def execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
-    """Execute a notebook with papermill; the executed copy, with any traceback, goes to ``output``."""
-    papermill = optional("papermill", "executing a notebook with other parameters")
+    """Execute a notebook with papermill; the executed copy, with any traceback, goes to ``output``.
+
+    Colab has no papermill, but what papermill stands on: there, that alone does it.
+
+    Raises:
+        MissingPackage: neither papermill nor nbclient is installed.
+    """
     if os.path.expanduser("~") == "~":  # Jupyter starts no kernel for a user without home
         os.environ["HOME"] = str(cache_dir())
     output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        papermill = optional("papermill", "executing a notebook with other parameters")
+    except MissingPackage as missing:
+        try:
+            import nbclient
+            import nbformat
+        except ModuleNotFoundError:
+            raise missing from None
+        book = nbformat.read(notebook, as_version=4)
+        (place,) = (n for n, cell in enumerate(book.cells) if "parameters" in cell.metadata.get("tags", []))
+        given = f"import json\nglobals().update(json.loads({json.dumps(parameters)!r}))"
+        book.cells.insert(place + 1, nbformat.v4.new_code_cell(given))
+        where = {"metadata": {"path": str(notebook.parent)}}
+        client = nbclient.NotebookClient(
+            book, timeout=None, kernel_name="python3", resources=where, extra_arguments=QUIET
+        )
+        try:
+            client.execute()
+        finally:
+            nbformat.write(book, output)
+        return
     papermill.execute_notebook(
         str(notebook), str(output), parameters=parameters, cwd=str(notebook.parent),
         progress_bar=False, kernel_name="python3", extra_arguments=QUIET,
