@@ -116,7 +116,8 @@ def main() -> None:
             except subprocess.CalledProcessError as error:
                 reason = error.stderr[-3000:]
         end = f"{'failed' if reason else 'ran'} in {time.perf_counter() - clock:.0f} s"
-        print(f"  {path.stem}  {cells} cells  {end}", flush=True)
+        why = f": {reason.strip().splitlines()[-1]}" if reason else ""
+        print(f"  {path.stem}  {cells} cells  {end}{why}", flush=True)
         failed += [f"{path.name}:\n{reason}"] if reason else []
     if failed:
         sys.exit("\n\n".join(failed))
