@@ -8,6 +8,7 @@ import sys
 import textwrap
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -184,6 +185,30 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, change, words):
         train(gan(), PIXELS, epochs=2, checkpoint=path, **change)
 
 
+def line(optimizer, path, rounds):
+    """A line through points, with one optimiser of its own."""
+    game = Game({"line": nn.Linear(2, 1)}, [Player(["line"], lambda n, b, z: n.line(b.x).square().mean())])
+    fit(game, torch.ones(8, 2), rounds=rounds, batch_size=8, progress=False, device="cpu", optimizer=optimizer,
+        checkpoint=path)  # fmt: skip
+
+
+def test_other_parameter_groups_of_the_same_parameters_are_refused(tmp_path):
+    def two_groups(parameters):
+        return SGD([{"params": [parameter]} for parameter in parameters], lr=0.1)
+
+    line(partial(SGD, lr=0.1), tmp_path / "run", 1)
+    with pytest.raises(CheckpointError, match="optimizers of 'line': 1 groups there, 2 here"):
+        line(two_groups, tmp_path / "run", 2)
+
+
+def test_an_option_that_is_a_number_of_numpy_is_compared_by_its_value(tmp_path):
+    optimizer = lambda decay: partial(SGD, lr=0.1, weight_decay=np.float32(decay))  # noqa: E731
+    line(optimizer(0.25), tmp_path / "run", 1)
+    line(optimizer(0.25), tmp_path / "run", 2)
+    with pytest.raises(CheckpointError, match=r"weight_decay=0\.25 there, 0\.5 here"):
+        line(optimizer(0.5), tmp_path / "run", 3)
+
+
 def test_a_checkpoint_of_other_data_is_refused(tmp_path):
     path = tmp_path / "run.safetensors"
     train(gan(), PIXELS, epochs=1, checkpoint=path)
@@ -254,6 +279,13 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_nothing_else(tmp_path, monkey
     with pytest.raises(FileError, match="No space left.*bytes are needed.*are free"):
         checkpoint.write(path, {"a": torch.zeros(3)}, {})
     assert path.read_bytes() == before and os.listdir(tmp_path) == [path.name]
+
+
+def test_where_no_checkpoint_can_be_is_found_out_first(tmp_path):
+    with pytest.raises(FileError, match="cannot be written: it is a folder; name another file$"):
+        checkpoint.check_writable(tmp_path)
+    with pytest.raises(FileError, match="^checkpoint='5' cannot be written: "):
+        checkpoint.check_writable(5)
 
 
 def test_a_folder_that_is_a_file_is_named(tmp_path):

@@ -100,6 +100,26 @@ def test_double_moves_to_the_cpu_only_where_float64_is_refused():
     assert torch.equal(_devices.double(torch.ones(3)), torch.ones(3, dtype=torch.float64))
 
 
+def test_half_precision_is_used_where_it_is_asked_for_or_at_home(monkeypatch):
+    found = {}
+    for native in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: native)  # noqa: B023
+        monkeypatch.setattr(torch, "autocast", lambda kind, dtype: (kind, dtype))
+        for precision in ("auto", "fp32", "bf16"):
+            for device in (CPU, CUDA):
+                context = devices.autocast(precision, device)
+                found[precision, device.type, native] = context == (device.type, torch.bfloat16)
+    used = {case for case, half in found.items() if half}
+    assert used == {("auto", "cuda", True)} | {case for case in found if case[0] == "bf16"}
+
+
+def test_the_state_of_randomness_is_that_of_the_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: ("cuda", device))
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda device: ("mps", device))
+    assert devices.rng_state(CUDA) == ("cuda", CUDA) and devices.rng_state(MPS) == ("mps", MPS)
+    assert torch.equal(devices.rng_state(CPU), torch.get_rng_state())
+
+
 @pytest.mark.parametrize("ends", ["well", "badly"])
 def test_nets_go_home_after_training_however_it_ends(monkeypatch, ends):
     """A device is all that a machine without a GPU lacks: who is sent where is written down instead."""

@@ -60,7 +60,7 @@ class Mutant:
     Attributes:
         lines: who executes them may notice.
         early: whether the statement is executed at import: a default, a field. Tests that look at
-            signatures alone may notice, too.
+            signatures alone may notice, too, or any that use the file.
     """
 
     path: Path
@@ -248,7 +248,10 @@ class Runner:
         """Tests that execute the changed statement and their seconds: those that caught its neighbours
         first, then the quick."""
         place, seconds = mutant.path.relative_to(ROOT), {}
-        for line in [*(f"{place}:{number}" for number in mutant.lines), *[NOWHERE] * mutant.early]:
+        lines = [f"{place}:{number}" for number in mutant.lines]
+        if mutant.early:
+            lines += [NOWHERE, *(line for line in self.covered() if line.startswith(f"{place}:"))]
+        for line in lines:
             seconds |= self.covered().get(line, {})
         rate = {test: self.kills[mutant.path, test] / (0.1 + seconds[test]) for test in seconds}
         order = sorted(seconds, key=lambda test: (-rate[test], seconds[test]))
