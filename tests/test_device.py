@@ -113,6 +113,15 @@ def test_half_precision_is_used_where_it_is_asked_for_or_at_home(monkeypatch):
     assert used == {("auto", "cuda", True)} | {case for case in found if case[0] == "bf16"}
 
 
+def test_without_the_gnu_library_memory_is_left_alone(monkeypatch):
+    def missing(name):
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(devices.ctypes, "CDLL", missing)
+    with devices.keep_freed_memory(CPU):
+        pass
+
+
 def test_the_state_of_randomness_is_that_of_the_device(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: ("cuda", device))
     monkeypatch.setattr(torch.mps, "get_rng_state", lambda device: ("mps", device))
