@@ -8,6 +8,7 @@ from torch.utils._pytree import tree_leaves
 
 from belamy import _devices, losses
 from belamy.data import ImageSet
+from belamy.errors import InputError
 from belamy.game import Game, Player, fit
 from belamy.game import device as devices
 
@@ -103,7 +104,8 @@ def test_double_moves_to_the_cpu_only_where_float64_is_refused():
 def test_half_precision_is_used_where_it_is_asked_for_or_at_home(monkeypatch):
     found = {}
     for native in (True, False):
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: native)  # noqa: B023
+        asked = lambda including_emulation: native and including_emulation is False  # noqa: B023, E731
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", asked)
         monkeypatch.setattr(torch, "autocast", lambda kind, dtype: (kind, dtype))
         for precision in ("auto", "fp32", "bf16"):
             for device in (CPU, CUDA):
@@ -127,6 +129,21 @@ def test_the_state_of_randomness_is_that_of_the_device(monkeypatch):
     monkeypatch.setattr(torch.mps, "get_rng_state", lambda device: ("mps", device))
     assert devices.rng_state(CUDA) == ("cuda", CUDA) and devices.rng_state(MPS) == ("mps", MPS)
     assert torch.equal(devices.rng_state(CPU), torch.get_rng_state())
+
+
+def test_generators_are_left_as_they_were_on_their_device_alone(monkeypatch):
+    monkeypatch.setattr(torch.random, "fork_rng", lambda *places, **kind: (*places, kind))
+    assert devices.fork_rng(CPU) == ([], {})
+    assert devices.fork_rng(torch.device("cuda", 1)) == ([1], {"device_type": "cuda"})
+    assert devices.fork_rng(MPS) == ([0], {"device_type": "mps"})
+
+
+def test_the_device_is_that_of_the_call_or_of_the_environment(monkeypatch):
+    monkeypatch.setenv("BELAMY_DEVICE", "meta")
+    assert devices.pick_device().type == "meta" and devices.pick_device("cpu") == CPU
+    monkeypatch.setenv("BELAMY_DEVICE", "nowhere")
+    with pytest.raises(InputError, match="device='nowhere' cannot be used"):
+        devices.pick_device()
 
 
 @pytest.mark.parametrize("ends", ["well", "badly"])

@@ -390,7 +390,7 @@ def test_history_turns_into_a_frame_and_a_plot():
         torch.tensor(frame["encoder+decoder"].values), torch.tensor(total.values), rtol=1e-5, atol=1e-3
     )
     ax = history.plot()
-    assert ax.get_xlabel() == "epoch" and len(ax.get_lines()) >= 3
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "loss") and len(ax.get_lines()) >= 3
 
 
 # --- bad input -----------------------------------------------------------------------------------

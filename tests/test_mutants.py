@@ -458,6 +458,20 @@ def test_fit_is_the_plainest_loop_however_it_is_cut(cut):
     assert list(frame.columns) == ["epoch", *log[0]]
 
 
+def test_evaluate_draws_noise_of_the_game_s_kind_and_wants_sets_of_one_length():
+    kinds = []
+    game = Game({"net": nn.Linear(2, 1).double()}, [Player(["net"], lambda nets, batch, noise: nets.net(batch.x).mean())])
+
+    def look(nets, batch, noise):
+        kinds.append(noise.normal(2).dtype)
+        return torch.zeros(())
+
+    evaluate(game, look, torch.ones(3, 2, dtype=torch.float64))
+    assert kinds == [torch.float64]
+    with pytest.raises(InputError, match=r"sets of \[3, 4\] rows have no mean in common"):
+        evaluate(game, look, {"a": torch.ones(3, 2, dtype=torch.float64), "b": torch.ones(4, 2, dtype=torch.float64)})
+
+
 def test_evaluate_is_the_mean_over_rows_and_draws_of_the_noise_that_the_seed_names():
     game = Game(build(), [Player(["critic"], critic_loss)])
     data = ImageSet(PIXELS, "noise", labels=LABELS)
