@@ -539,9 +539,9 @@ def test_a_history_by_hand():
     history.record(0, {"a": 1.0, "a/x": torch.tensor(2.0)})
     assert history.flush() == {"a": 1.0, "a/x": 2.0}
     history.record(0, {"a": torch.tensor(3.0)})
-    history.record(1, {"b": torch.tensor(5.0), "a": 4.0})
-    assert len(history) == 3 and history.flush() == {"a": 4.0, "b": 5.0}
-    assert history.values == [[1.0, 2.0], [3.0, None], [4.0, None, 5.0]]
+    history.record(1, {"b": torch.tensor(5.0), "a": 0.1})
+    assert len(history) == 3 and history.flush() == {"a": 0.1, "b": 5.0}
+    assert history.values == [[1.0, 2.0], [3.0, None], [0.1, None, 5.0]]
     history.report(1, {"v": torch.tensor([2.5])})
     history.report(1, {"w": np.int64(3)})
     history.report(2, None)
@@ -554,7 +554,7 @@ def test_a_history_by_hand():
     assert list(frame.columns) == ["epoch", "a", "a/x", "b"] and frame.index.name == "round"
     assert frame["epoch"].tolist() == [0, 0, 1] and frame["b"].isna().tolist() == [True, True, False]
     table = history.by_epoch()
-    assert table.index.tolist() == [1, 2, 3] and table["a"].tolist()[:2] == [2.0, 4.0]
+    assert table.index.tolist() == [1, 2, 3] and table["a"].tolist()[:2] == [2.0, 0.1]
     assert table.loc[1, "v"] == 2.5 and table.loc[3, "v"] == 1.0 and math.isnan(table.loc[2, "v"])
     other = History()
     other.record(9, {"z": 1.0})
