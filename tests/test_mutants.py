@@ -16,11 +16,12 @@ from belamy import _annealing, divergences, losses, metrics
 from belamy import likelihood as L
 from belamy.data import ImageSet
 from belamy.errors import InputError
-from belamy.game import Average, Game, Player, Pool, evaluate, fit, linear_to_zero
+from belamy.game import Average, Game, Group, Player, Pool, evaluate, fit, linear_to_zero
 from belamy.game.batches import Batches
 from belamy._devices import traits
 from belamy.game.fit import _told, planned_rounds
 from belamy.game.history import History
+from belamy.game.identity import identity
 from belamy.game.optimizers import of_step_and_total
 from belamy.randomness import Noise, generator
 
@@ -563,6 +564,68 @@ def test_a_history_by_hand():
     assert other.epochs == [0, 0, 1] and not other.interrupted
     history.forget_from(1)
     assert history.values == [[1.0, 2.0]] and history.epochs == [0]
+
+
+class Scaled(nn.Module):
+    """A reader's net, whose forward ``scaled`` gives another constant."""
+
+    def forward(self, x):
+        return 2 * x
+
+
+def identity_of(part="loss of 'net'", loss=None, net=None, **group):
+    player = Player(["net"], loss or (lambda nets, batch, noise: 0.0))
+    turn = Group([player], **group) if group else player
+    return identity(Game({"net": net or nn.Linear(1, 1)}, [turn]))[part]
+
+
+def test_functions_are_told_apart_by_what_they_do():
+    def inner(number):
+        return eval(f"lambda n, b, z: (lambda: {number})()", {"__name__": __name__})
+
+    def in_a_class(number):
+        space = {"FACTOR": number, "__name__": __name__}
+        exec("def loss(n, b, z):\n    class A:\n        k = FACTOR\n    return A.k", space)
+        return space["loss"]
+
+    def holding(entries, value):
+        held = torch.full((entries,), value)
+        return lambda n, b, z: held.sum()
+
+    pairs = [
+        (inner(3), inner(3), inner(4)),
+        (in_a_class(3), in_a_class(3), in_a_class(4)),
+        (holding(100, 1.0), holding(100, 1.0), holding(100, 2.0)),
+        (partial(torch.add, 1), partial(torch.add, 1), partial(torch.mul, 1)),
+        (losses.generator_loss, losses.generator_loss, losses.discriminator_loss),
+    ]
+    for one, same, other in pairs:
+        assert identity_of(loss=one) == identity_of(loss=same) != identity_of(loss=other)
+    assert identity_of(loss=holding(101, 1.0)) == identity_of(loss=holding(101, 2.0))  # a large one: its shape
+
+
+def test_what_a_function_counts_is_no_part_of_it():
+    calls = 0
+
+    def loss(nets, batch, noise):
+        def count():
+            nonlocal calls
+            calls += 1
+
+        count()
+        return calls
+
+    before = identity_of(loss=loss)
+    loss(None, None, None)
+    assert calls == 1 and identity_of(loss=loss) == before
+
+
+def test_nets_are_told_apart_by_their_forward_and_groups_by_how_they_step():
+    namesake = type("Scaled", (nn.Module,), {"forward": lambda self, x: 3 * x, "__module__": __name__})
+    assert identity_of("net 'net'", net=Scaled()) != identity_of("net 'net'", net=namesake())
+    forward = lambda nets, batch, noise: batch.x  # noqa: E731
+    of = lambda **how: identity_of("steps of the group 'net'", forward=forward, **how)  # noqa: E731
+    assert of(steps=1) != of(steps=2) and of() != of(alternating=True)
 
 
 def test_the_first_loss_that_is_not_finite_is_found_with_the_term_to_blame():

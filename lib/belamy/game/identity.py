@@ -40,8 +40,8 @@ def identity(game: Game) -> dict[str, str]:
         parts[f"net {name!r}"] = (re.sub(r" at 0x\w+", "", repr(net)), forwards, settings)
     for turn in game.turns:
         if isinstance(turn, Group):
-            parts[f"forward of {turn.name!r}"] = turn.forward
-            parts[f"steps of {turn.name!r}"] = (turn.steps, turn.alternating)
+            parts[f"forward of the group {turn.name!r}"] = turn.forward  # of one player: by the same name
+            parts[f"steps of the group {turn.name!r}"] = (turn.steps, turn.alternating)
     for player in game.players:
         parts[f"nets of {player.name!r}"] = player.nets
         parts[f"steps of {player.name!r}"] = player.steps
