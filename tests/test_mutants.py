@@ -23,7 +23,7 @@ from belamy.game.fit import _told, planned_rounds
 from belamy.game.history import History
 from belamy.game.identity import identity
 from belamy.game.optimizers import of_step_and_total
-from belamy.randomness import Noise, generator
+from belamy.randomness import Noise, generator, key
 
 DEFAULTS = {
     losses.Term: {"weight": 1.0},
@@ -564,6 +564,15 @@ def test_a_history_by_hand():
     assert other.epochs == [0, 0, 1] and not other.interrupted
     history.forget_from(1)
     assert history.values == [[1.0, 2.0]] and history.epochs == [0]
+
+
+def test_weights_are_drawn_from_the_seed_and_the_net_s_name():
+    idle = lambda nets, batch, noise: 0.0  # noqa: E731
+    game = Game({"one": nn.Linear(3, 2), "two": nn.Linear(3, 2)}, [Player(["one", "two"], idle)], seed=5)
+    for name, net in game.nets.items():
+        with torch.random.fork_rng([]):
+            torch.manual_seed(key(5, "weights", name))
+            torch.testing.assert_close(net.state_dict(), nn.Linear(3, 2).state_dict(), rtol=0, atol=0)
 
 
 class Scaled(nn.Module):
