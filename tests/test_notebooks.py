@@ -101,6 +101,9 @@ exec(cell)
 import belamy
 from belamy import runs
 assert all(runs.notebook_of(name).is_file() for name in names if again)
+for name in names:  # of which run another is about
+    if "study" in (parameters := runs.load(name).parameters):
+        assert parameters["study"] == runs.load("portrait-study").record["digest"]
 print(belamy.__file__, *[runs.load(name).record["name"] for name in names])
 """
 

@@ -126,23 +126,36 @@ def recorded(book: Book, code: str) -> dict[str, bytes]:
     """The data that code loads and the notebooks of runs that it executes, by their place in the book.
 
     Of a run the files that the code asks for: weights in half precision, as they were recorded,
-    pictures with 256 colours. The record is that of what is carried: its checksums are.
+    pictures with 256 colours. The record is that of what is carried: its checksums are, also where another
+    run says by its digest what it is about.
     """
     files = {
         f"data/{path.name}": path.read_bytes()
         for path in (book.root / "data").iterdir()
         if path.is_file() and path.name in code
     }
-    for name in sorted(name for name in book.runs if re.search(rf"\b{re.escape(name)}\b", code)):
-        folder = book.root / "data" / "runs" / name
-        if folder.is_dir():
-            files |= {f"data/runs/{name}/{file}": data for file, data in lighter(runs.load(name), code).items()}
+    names = sorted(name for name in book.runs if re.search(rf"\b{re.escape(name)}\b", code))
+    records, digests = {}, {}
+    for name in names:
+        if (book.root / "data" / "runs" / name).is_dir():
+            run = runs.load(name)
+            own, records[name] = lighter(run, code)
+            digests[run.record["digest"]] = records[name]["digest"]
+            files |= {f"data/runs/{name}/{file}": data for file, data in own.items()}
         if "notebook_of(" in code:
             files[f"chapters/runs/{name}.ipynb"] = (book.root / "chapters" / "runs" / f"{name}.ipynb").read_bytes()
+    for name, record in records.items():
+        text = json.dumps(record)
+        for before, now in digests.items():
+            text = text.replace(before, now)
+        record = json.loads(text)
+        record["digest"] = runs.record_digest(record)
+        files[f"data/runs/{name}/run.json"] = json.dumps(record).encode()
     return files
 
 
-def lighter(run: runs.Run, code: str) -> dict[str, bytes]:
+def lighter(run: runs.Run, code: str) -> tuple[dict[str, bytes], dict]:
+    """The files of a run that the code asks for, as light as they get, and their record."""
     record = copy.deepcopy(run.record)
     files = {}
     for file in list(record["files"]):
@@ -156,8 +169,7 @@ def lighter(run: runs.Run, code: str) -> dict[str, bytes]:
         files[file] = data
         record["files"][file] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     record["digest"] = runs.record_digest(record)
-    files["run.json"] = json.dumps(record).encode()
-    return files
+    return files, record
 
 
 def carrying(library: tuple[str, bytes], files: dict[str, bytes]) -> str:
