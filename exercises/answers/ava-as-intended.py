@@ -258,6 +258,17 @@ def gain_of_seeds(vae, model):
     return tuple(value.exp().item() for value in (logs.mean(), logs.mean() - half, logs.mean() + half))
 
 
+def elbo_doubled(x, x1, kl):
+    return -x[0].numel() * torch.log(2 * torch.pi * torch.e * (x - x1).square().mean()) - kl.mean()
+
+
+def whole_squares(encoder, decoder, judge, x, eps):
+    mean, log_variance = encoder(x)
+    x1 = decoder(mean + (log_variance / 2).exp() * eps)
+    kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum(1) / 2
+    return ((x - x1).square().sum(1) + kl - F.softplus(judge(encoder(x1)[0]))).mean()
+
+
 ANSWERS = {
     "best-elbo": {
         "right": [elbo_by_density, elbo_by_parts],
@@ -268,6 +279,7 @@ ANSWERS = {
             "KL as a reward": (elbo_with_reward, "added"),
             "minus the ELBO": (elbo_negative, "sign"),
             "pixels of the batch": (elbo_of_the_batch, "whole batch"),
+            "no half": (elbo_doubled, "term of the pixels"),
         },
     },
     "ava1-losses": {
@@ -302,6 +314,7 @@ ANSWERS = {
             "judged by z": (judged_by_the_draw, "drawn code"),
             "the charge's sign": (paid_for_it, "paid"),
             "no_grad": (without_gradient, "no gradient"),
+            "no half": (whole_squares, "squared error"),
         },
     },
     "gain": {
