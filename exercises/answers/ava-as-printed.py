@@ -322,6 +322,16 @@ def lean_squares(x, x1, score):
     return -(0.5 * (x - x1.detach()).square().sum(1) * score.sigmoid()).mean()
 
 
+def agreement_without_sign(rule, objective, v):
+    return agreement_by_hand(rule, objective, v).abs()
+
+
+def js_one_side(p, q, code):
+    relative = lambda a, b: (torch.xlogy(a, a) - torch.xlogy(a, (a + b) / 2)).sum()
+    of_codes = lambda a: torch.bincount(code, weights=a)
+    return relative(p, q), relative(of_codes(p), of_codes(q))
+
+
 ANSWERS = {
     "encoder-error": {
         "right": [encoder_by_autograd, encoder_expanded],
@@ -342,6 +352,7 @@ ANSWERS = {
             "compared with the gradient": (agreement_upwards, "sign"),
             "no lengths": (agreement_dot, "lengths"),
             "the rule is given v": (agreement_without_activation, "handed v"),
+            "no sign": (agreement_without_sign, "opposite"),
         },
     },
     "decoder-error": {
@@ -387,6 +398,7 @@ ANSWERS = {
             "0 log 0": (js_careless, "inf or nan"),
             "codes averaged": (js_averaged, "averaged"),
             "in the wrong order": (js_swapped, "order"),
+            "one half alone": (js_one_side, "alone"),
         },
     },
 }

@@ -348,6 +348,10 @@ def weight_backwards(log_likelihoods, temperatures):
     return temperatures.diff().flip(0) @ log_likelihoods
 
 
+def dequantise_seeded(images):
+    return (images + torch.rand(images.shape, generator=torch.Generator().manual_seed(0))) / 256
+
+
 ANSWERS = {
     "bits": {
         "right": [bits_by_256, bits_by_loop],
@@ -373,6 +377,7 @@ ANSWERS = {
             "one draw an image": (dequantise_one_an_image, "All pixels"),
             "the same noise for all images": (dequantise_same_for_all, "All images"),
             "not scaled": (dequantise_unscaled, "scale by 256"),
+            "a seed of its own": (dequantise_seeded, "Two calls"),
         },
     },
     "snow": {

@@ -215,6 +215,11 @@ def neighbours_too_far(x, y, k):
     return x.shape[1] * (nu / rho).log().mean() + math.log(len(y) / (len(x) - 1))
 
 
+def heldout_of_variance(points, h):
+    log_kernel = Normal(points[:, None], h**2).log_prob(points).sum(2).fill_diagonal_(-torch.inf)
+    return log_kernel.logsumexp(1) - math.log(len(points) - 1)
+
+
 ANSWERS = {
     "shuffling": {
         "right": [shuffling_joined, shuffling_by_mean],
@@ -250,6 +255,7 @@ ANSWERS = {
             "underflow": (heldout_underflow, "overflows"),
             "one dimension": (heldout_line, "on a line"),
             "no half": (heldout_no_half, "½ is missing"),
+            "h squared twice": (heldout_of_variance, "square of `h`"),
         },
     },
     "neighbours": {
