@@ -258,6 +258,28 @@ def gain_of_seeds(vae, model):
     return tuple(value.exp().item() for value in (logs.mean(), logs.mean() - half, logs.mean() + half))
 
 
+def elbo_doubled(x, x1, kl):
+    return -x[0].numel() * torch.log(2 * torch.pi * torch.e * (x - x1).square().mean()) - kl.mean()
+
+
+def whole_squares(encoder, decoder, judge, x, eps):
+    mean, log_variance = encoder(x)
+    x1 = decoder(mean + (log_variance / 2).exp() * eps)
+    kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum(1) / 2
+    return ((x - x1).square().sum(1) + kl - F.softplus(judge(encoder(x1)[0]))).mean()
+
+
+def gain_one_sided(vae, model):
+    logs = (model / vae).log()
+    half = stats.t.ppf(0.95, len(logs) - 1) * logs.std() / len(logs) ** 0.5
+    return tuple(float(end.exp()) for end in (logs.mean(), logs.mean() - half, logs.mean() + half))
+
+
+def ava1_without_fakes(error, kl, real, fake):
+    decoder, discriminator = error - F.softplus(fake).mean(), F.softplus(-real).mean()
+    return {"encoder": error + kl, "decoder": decoder, "discriminator": discriminator}
+
+
 ANSWERS = {
     "best-elbo": {
         "right": [elbo_by_density, elbo_by_parts],
@@ -268,6 +290,7 @@ ANSWERS = {
             "KL as a reward": (elbo_with_reward, "added"),
             "minus the ELBO": (elbo_negative, "sign"),
             "pixels of the batch": (elbo_of_the_batch, "whole batch"),
+            "no half": (elbo_doubled, "term of the pixels"),
         },
     },
     "ava1-losses": {
@@ -280,6 +303,7 @@ ANSWERS = {
             "a discriminator that climbs": (ava1_ascent, "maximises"),
             "labels exchanged": (ava1_labels_exchanged, "other way round"),
             "the mean of two terms": (ava1_halved, "sum"),
+            "no reconstructions": (ava1_without_fakes, "sees no reconstructions"),
         },
     },
     "blocks": {
@@ -302,6 +326,7 @@ ANSWERS = {
             "judged by z": (judged_by_the_draw, "drawn code"),
             "the charge's sign": (paid_for_it, "paid"),
             "no_grad": (without_gradient, "no gradient"),
+            "no half": (whole_squares, "squared error"),
         },
     },
     "gain": {
@@ -313,6 +338,7 @@ ANSWERS = {
             "logarithms returned": (gain_of_logs, "logarithm"),
             "the mean of ratios": (gain_arithmetic, "logarithms"),
             "no root of n": (gain_of_seeds, "root of n"),
+            "a 90 % interval": (gain_one_sided, "90 %"),
         },
     },
 }

@@ -287,6 +287,51 @@ def js_swapped(p, q, code):
     return js_by_torch(p, q, code)[::-1]
 
 
+def encoder_variance_without_slope(mean, variance):
+    return -(mean**2) * (1 - mean), 0.5 * (1 / variance - 1)
+
+
+def encoder_of_log_variance(mean, variance):
+    return -(mean**2) * (1 - mean), 0.5 * (1 - variance) * variance * (1 - variance)
+
+
+def decoder_without_answer(x, x1, discriminator):
+    x1 = x1.detach().requires_grad_()
+    discriminator(x1).sum().backward()
+    return ((x - x1 + x1.grad) * x1 * (1 - x1)).detach()
+
+
+def decoder_pushed_back(x, x1, discriminator):
+    x1 = x1.detach().requires_grad_()
+    score = discriminator(x1)
+    (slopes,) = torch.autograd.grad(score.sum(), x1)
+    return ((x - x1 - score.sigmoid()[:, None] * slopes) * x1 * (1 - x1)).detach()
+
+
+def steps_into_the_same(W, b, w, c, x, x1):
+    first = []
+    for picture, target in ((x, 1.0), (x1, 0.0)):
+        hidden = torch.sigmoid(W @ picture + b)
+        error = target - torch.sigmoid(w @ hidden + c)
+        below = error * w * hidden * (1 - hidden)
+        first.append((torch.outer(below, x), below, error * hidden, error))
+    return tuple(map(sum, zip(*first)))
+
+
+def lean_squares(x, x1, score):
+    return -(0.5 * (x - x1.detach()).square().sum(1) * score.sigmoid()).mean()
+
+
+def agreement_without_sign(rule, objective, v):
+    return agreement_by_hand(rule, objective, v).abs()
+
+
+def js_one_side(p, q, code):
+    relative = lambda a, b: (torch.xlogy(a, a) - torch.xlogy(a, (a + b) / 2)).sum()
+    of_codes = lambda a: torch.bincount(code, weights=a)
+    return relative(p, q), relative(of_codes(p), of_codes(q))
+
+
 ANSWERS = {
     "encoder-error": {
         "right": [encoder_by_autograd, encoder_expanded],
@@ -296,6 +341,8 @@ ANSWERS = {
             "the second output for a logarithm": (encoder_log_variance, "logarithm"),
             "one slope for all": (encoder_one_slope, "its own slope"),
             "no half": (encoder_no_half, "½"),
+            "a slope at the means only": (encoder_variance_without_slope, "neurons of the variance"),
+            "for the logarithm of the variance": (encoder_of_log_variance, "for the logarithm of the variance"),
         },
     },
     "agreement": {
@@ -305,6 +352,7 @@ ANSWERS = {
             "compared with the gradient": (agreement_upwards, "sign"),
             "no lengths": (agreement_dot, "lengths"),
             "the rule is given v": (agreement_without_activation, "handed v"),
+            "no sign": (agreement_without_sign, "opposite"),
         },
     },
     "decoder-error": {
@@ -315,6 +363,8 @@ ANSWERS = {
             "of the outputs": (decoder_of_outputs, "own neurons"),
             "the other charge": (decoder_non_saturating, "non-saturating"),
             "no discriminator": (decoder_alone, "missing"),
+            "slopes of the score alone": (decoder_without_answer, "weighed"),
+            "pushed the other way": (decoder_pushed_back, "push of the discriminator. The sign"),
         },
     },
     "discriminator-steps": {
@@ -325,6 +375,7 @@ ANSWERS = {
             "descent": (steps_down, "sign"),
             "both answers upwards": (steps_of_both_upwards, "wrong sign"),
             "no slopes below": (steps_without_bend, "own slopes"),
+            "x in both passes": (steps_into_the_same, "x′ that went in"),
         },
     },
     "leaning-loss": {
@@ -336,6 +387,7 @@ ANSWERS = {
             "a mean of pixels": (lean_mean_of_pixels, "mean"),
             "the score for the answer": (lean_score, "by the score"),
             "summed over the batch": (lean_whole_batch, "batch"),
+            "squares for differences": (lean_squares, "squared distance"),
         },
     },
     "divergences": {
@@ -346,6 +398,7 @@ ANSWERS = {
             "0 log 0": (js_careless, "inf or nan"),
             "codes averaged": (js_averaged, "averaged"),
             "in the wrong order": (js_swapped, "order"),
+            "one half alone": (js_one_side, "alone"),
         },
     },
 }

@@ -282,6 +282,21 @@ def arrives_in_place(rate, target, steps, hidden):
     return arrives_with(rate, target, steps, hidden).float()
 
 
+def rests_at_the_picture(x, share):
+    return x.clamp(0, 1)
+
+
+def paired_one_sided(a, b):
+    values = (a - b).mean(1)
+    half = stats.t.ppf(0.95, len(a) - 1) * values.std() / len(a) ** 0.5
+    return tuple(float(end) for end in (values.mean(), values.mean() - half, values.mean() + half))
+
+
+def arrives_inside(rate, target, steps, hidden):
+    pixels = arrives_expanded(rate, target, steps, hidden)
+    return 0.5 + 2 * (pixels / (1 - pixels)).log()
+
+
 ANSWERS = {
     "balance": {
         "right": [balance_by_norm, balance_by_loop],
@@ -302,6 +317,7 @@ ANSWERS = {
             "a force of the data": (rests_at_force_of_data, "x in place of x′"),
             "the printed force": (rests_at_printed, "same for all pixels"),
             "the force's sign": (rests_darker, "brightens"),
+            "no force": (rests_at_the_picture, "force is missing"),
         },
     },
     "similarity-and-diversity": {
@@ -324,6 +340,7 @@ ANSWERS = {
             "numpy's std": (paired_numpy_std, "n − 1"),
             "second minus first": (paired_backwards, "subtracted"),
             "unpaired": (paired_not, "pair them"),
+            "a 90 % interval": (paired_one_sided, "90 %"),
         },
     },
     "seeds-needed": {
@@ -345,6 +362,7 @@ ANSWERS = {
             "the standard logistic function": (arrives_standard_logistic, "standard logistic"),
             "slope a(1 − a)": (arrives_too_steep, "half of"),
             "single precision": (arrives_in_place, "float32"),
+            "what flows in": (arrives_inside, "flows into"),
         },
     },
 }

@@ -243,6 +243,10 @@ def hinge_same_for_real(real, fake):
     return torch.clamp(1 + real, min=0).mean() + torch.clamp(1 + fake, min=0).mean(), -fake.mean()
 
 
+def hinge_upwards(real, fake):
+    return -F.relu(1 - real).mean() - F.relu(1 + fake).mean(), -fake.mean()
+
+
 ANSWERS = {
     "label": {
         "right": [label_loop, label_equal],
@@ -296,6 +300,7 @@ ANSWERS = {
             "generator's sign": (hinge_plus, "generator's sign"),
             "fakes as real ones": (hinge_same_for_fakes, "fakes' hinge"),
             "real ones as fakes": (hinge_same_for_real, "real pictures' hinge"),
+            "the critic's loss turned": (hinge_upwards, "the first is not"),
         },
     },
 }

@@ -271,6 +271,17 @@ def markov_tensor(seen, text, order, letters, extra):
     return torch.tensor(markov_by_sums(seen, text, order, letters, extra))
 
 
+def marginal_of_variance(x, centres, log_weights, width):
+    squares = (x[:, None] - centres).square().sum(2)
+    normaliser = x.shape[1] / 2 * math.log(2 * math.pi * width**2)
+    return (log_weights - squares / (2 * width) - normaliser).logsumexp(1)
+
+
+def coupling_multiplied(a, b, net):
+    shift, log_scale = net(a).chunk(2, 1)
+    return (b - shift) * log_scale.exp(), -log_scale.sum(1)
+
+
 ANSWERS = {
     "lognormal": {
         "right": [lognormal_by_torch, lognormal_by_hand],
@@ -308,6 +319,7 @@ ANSWERS = {
             "no gradient": (marginal_detached, "no gradient reaches `centres`"),
             "mean of the batch": (marginal_batch_mean, "the mean over"),
             "no ½": (marginal_without_half, "½ in the exponent"),
+            "width for its square": (marginal_of_variance, "not squared"),
         },
     },
     "coupling": {
@@ -323,6 +335,7 @@ ANSWERS = {
             "the net reads b": (coupling_of_b, "to read a"),
             "by turns": (coupling_by_turns, "by turns"),
             "logarithms for scales": (coupling_of_scales, "holds their logarithms"),
+            "scaled the wrong way": (coupling_multiplied, "undo a multiplication"),
         },
     },
     "markov": {

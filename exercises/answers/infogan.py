@@ -173,6 +173,18 @@ def slant_upwards(x):
     return slant_moments(x.flip(2))
 
 
+def slant_of_the_outline(x):
+    return slant_moments((x > 0).to(x))
+
+
+def slant_angle(x):
+    ink = x[:, 0] / x[:, 0].sum((1, 2), keepdim=True)
+    down, right = torch.arange(x.shape[2]).to(x)[:, None], torch.arange(x.shape[3]).to(x)
+    dy = down - (ink * down).sum((1, 2), keepdim=True)
+    dx = right - (ink * right).sum((1, 2), keepdim=True)
+    return torch.atan2((ink * dx * dy).sum((1, 2)), (ink * dy**2).sum((1, 2)))
+
+
 ANSWERS = {
     "bound": {
         "right": [bound_einsum, bound_loop],
@@ -212,6 +224,8 @@ ANSWERS = {
             "raw moments": (slant_raw, "not central"),
             "middle of the picture": (slant_middle, "middle of its ink"),
             "counted upwards": (slant_upwards, "sign"),
+            "ink or no ink": (slant_of_the_outline, "how much ink"),
+            "an angle": (slant_angle, "tangent"),
         },
     },
 }

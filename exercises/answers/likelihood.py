@@ -338,6 +338,20 @@ def leapfrog_half_as_far(slope, z, m, size, steps):
     return leapfrog_in_halves(slope, z, m, size / 2, steps)
 
 
+def parzen_constant_of_h(samples, images, h):
+    squares = (images[:, None] - samples).square().sum(2) / (2 * h**2)
+    constant = 0.5 * samples.shape[1] * math.log(2 * math.pi * h)
+    return (-squares).logsumexp(1) - math.log(len(samples)) - constant
+
+
+def weight_backwards(log_likelihoods, temperatures):
+    return temperatures.diff().flip(0) @ log_likelihoods
+
+
+def dequantise_seeded(images):
+    return (images + torch.rand(images.shape, generator=torch.Generator().manual_seed(0))) / 256
+
+
 ANSWERS = {
     "bits": {
         "right": [bits_by_256, bits_by_loop],
@@ -346,7 +360,7 @@ ANSWERS = {
             "the sign": (bits_added, "sign"),
             "of a whole image": (bits_per_image, "dimensions"),
             "nats beside bits": (bits_without_log_2, "nats, beside 8 bits"),
-            "base 10": (bits_of_decimal_digits, "differ"),
+            "base 10": (bits_of_decimal_digits, "base 10"),
             "mean over the images": (bits_averaged, "one number an image"),
             "8 bits divided, too": (bits_of_a_shared_byte, "8 bits by the number"),
         },
@@ -363,6 +377,7 @@ ANSWERS = {
             "one draw an image": (dequantise_one_an_image, "All pixels"),
             "the same noise for all images": (dequantise_same_for_all, "All images"),
             "not scaled": (dequantise_unscaled, "scale by 256"),
+            "a seed of its own": (dequantise_seeded, "Two calls"),
         },
     },
     "snow": {
@@ -388,6 +403,7 @@ ANSWERS = {
             "mean over the pixels": (parzen_mean_pixels, "differ"),
             "distances not squared": (parzen_of_distances, "not squared"),
             "the number of images": (parzen_over_images, "number of images"),
+            "h for a variance in the constant": (parzen_constant_of_h, "In the constant"),
         },
     },
     "weight": {
@@ -399,6 +415,7 @@ ANSWERS = {
             "sum over the chains": (weight_of_all_chains, "each has its own weight"),
             "not its logarithm": (weight_exponential, "exponential"),
             "after the move": (weight_late, "after its move"),
+            "temperatures backwards": (weight_backwards, "backwards"),
         },
     },
     "bracket": {
@@ -423,7 +440,7 @@ ANSWERS = {
             "ends with a whole step": (leapfrog_ends_whole, "last step of the momentum"),
             "one step short": (leapfrog_short, "too few"),
             "the place alone": (leapfrog_place_only, "2 values"),
-            "half the size": (leapfrog_half_as_far, "differ"),
+            "half the size": (leapfrog_half_as_far, "half of `size`"),
         },
     },
 }

@@ -284,6 +284,21 @@ def repaired_two(values, scores):
     return of_weights(values, torch.exp(scores))[:2]
 
 
+def transport_crossing(x, y):
+    return (x.sort().values - y.sort(descending=True).values).abs().mean()
+
+
+def transport_in_numpy(x, y):
+    one, other = (values.sort().values.numpy(force=True) for values in (x, y))
+    return torch.tensor(abs(one - other).mean(), dtype=torch.float64)
+
+
+def repaired_bare_variance(values, scores):
+    share = scores.softmax(0)
+    mean = (share * values).sum()
+    return mean, (values - mean).square().mean(), 1 / share.square().sum()
+
+
 ANSWERS = {
     "value": {
         "right": [value_softplus, value_cross_entropy],
@@ -321,6 +336,8 @@ ANSWERS = {
             "sum": (transport_sum, "summed"),
             "all pairs": (transport_every_pair, "all pairs"),
             "a float": (transport_numpy, "a float"),
+            "sorted against each other": (transport_crossing, "cross"),
+            "by numpy": (transport_in_numpy, "no gradient"),
         },
     },
     "gap": {
@@ -355,6 +372,7 @@ ANSWERS = {
             "about the old mean": (repaired_old_mean, "without weights"),
             "size as share": (repaired_size_share, "share of all samples"),
             "two of three": (repaired_two, "meant are 3 values"),
+            "variance without weights": (repaired_bare_variance, "has its weight"),
         },
     },
 }

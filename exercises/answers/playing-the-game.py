@@ -328,6 +328,25 @@ def contraction_tensor(rate, weight):
     return torch.linalg.eigvals(torch.tensor([[keep, -a], [a * keep, 1 - a**2]])).abs().max()
 
 
+def losses_one_and_its_negative(fake):
+    return F.logsigmoid(fake).mean(), -F.logsigmoid(fake).mean()
+
+
+def turn_frozen(discriminator, generator, x, z):
+    generator.requires_grad_(False)
+    return F.softplus(-discriminator(x)).mean() + F.softplus(discriminator(generator(z))).mean()
+
+
+def r1_of_weights(discriminator, x, weight):
+    return weight / 2 * sum(p.square().sum() for p in discriminator.parameters())
+
+
+def coverage_all(samples, centres, deviation):
+    near = torch.cdist(samples, centres) < 3 * deviation
+    received = near.sum(0) >= len(samples) / len(centres) / 4
+    return int(received.sum()), float(near.all(1).float().mean())
+
+
 ANSWERS = {
     "losses": {
         "right": [losses_library, losses_cross_entropy],
@@ -339,6 +358,7 @@ ANSWERS = {
             "log with a crutch": (losses_safe_log, "stable"),
             "one loss": (losses_one, "2 values"),
             "sums": (losses_sum, "summed over the examples"),
+            "one loss twice": (losses_one_and_its_negative, "log(1 − D)"),
         },
     },
     "turn": {
@@ -351,6 +371,7 @@ ANSWERS = {
             "value": (turn_value, "maximises"),
             "half": (turn_half, "halve"),
             "all detached": (turn_all_detached, "no gradient reaches `discriminator`"),
+            "frozen for good": (turn_frozen, "still frozen"),
         },
     },
     "played": {
@@ -377,6 +398,7 @@ ANSWERS = {
             "mean of all": (r1_mean_of_all, "where the sum is meant"),
             "create_graph forgotten": (r1_graph_forgotten, "create_graph=True"),
             "x asks for gradients": (r1_of_x_itself, "`x` is not as it was"),
+            "weight decay": (r1_of_weights, "weight decay"),
         },
     },
     "coverage": {
@@ -389,6 +411,7 @@ ANSWERS = {
             "all nearest": (coverage_all_nearest, "however far"),
             "one deviation": (coverage_one_deviation, "you took one"),
             "tensors": (coverage_tensors, "a torch tensor where an int is meant"),
+            "near all centres": (coverage_all, "near all"),
         },
     },
     "contraction": {

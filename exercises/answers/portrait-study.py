@@ -206,6 +206,22 @@ def width_clamped(generator, z, sigma, step):
     return -torch.log(1 + slopes(generator, z, step).abs().sum(2) / sigma)
 
 
+def saturation_with_floor(x):
+    high, low = x.amax(1), x.amin(1)
+    return ((high - low) / high.clamp(min=0.05)).flatten(1).mean(1)
+
+
+def saturation_of_extremes(x):
+    high, low = x.amax((1, 2, 3)), x.amin((1, 2, 3))
+    return (high - low) / high
+
+
+def width_of_lengths(generator, z, sigma, step):
+    with torch.no_grad():
+        moved = [(generator(z + e) - generator(z)).flatten(1).norm(dim=1) for e in step * torch.eye(z.shape[1])]
+    return -(1 + torch.stack(moved, 1) / step / sigma**2).log()
+
+
 ANSWERS = {
     "saturation": {
         "right": [saturation_by_sort, saturation_by_loop],
@@ -217,6 +233,8 @@ ANSWERS = {
             "one for the batch": (saturation_of_batch, "shape"),
             "percent": (saturation_in_percent, "100"),
             "median": (saturation_by_median, "differ"),
+            "a wide floor": (saturation_with_floor, "darker"),
+            "colours of the picture": (saturation_of_extremes, "all numbers"),
         },
     },
     "ruler": {
@@ -252,6 +270,7 @@ ANSWERS = {
             "σ once": (width_sigma_once, "variance is meant"),
             "all latents at once": (width_all_at_once, "shape"),
             "absolute changes": (width_clamped, "differ"),
+            "lengths for squares": (width_of_lengths, "length of the derivative"),
         },
     },
 }

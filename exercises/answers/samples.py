@@ -236,6 +236,21 @@ def closer_than_to_the_stranger(samples, held_out, train):
     return (own.unsqueeze(1) < torch.cdist(samples, held_out)).double().mean()
 
 
+def precision_in_all(real, generated, k):
+    inside = lambda x, o: torch.cdist(x, o) <= torch.cdist(o, o).sort(1).values[:, k]
+    return inside(generated, real).all(1).double().mean(), inside(real, generated).all(1).double().mean()
+
+
+def copying_of_means(samples, held_out, train):
+    mine, fresh = (torch.cdist(x, train).amin(1).mean() for x in (samples, held_out))
+    return (mine < fresh).double()
+
+
+def copying_pairs_counted(samples, held_out, train):
+    mine, fresh = (torch.cdist(x, train).amin(1) for x in (samples, held_out))
+    return (mine[:, None] < fresh).sum().double()
+
+
 ANSWERS = {
     "inception-score": {
         "right": [score_by_torch, score_by_loop],
@@ -279,6 +294,7 @@ ANSWERS = {
             "plain numbers": (pr_as_list_of_floats, "torch tensor is meant"),
             "float32": (pr_in_float32, "float32"),
             "boundary left out": (balls_without_boundary, "boundary"),
+            "all balls": (precision_in_all, "all balls"),
         },
     },
     "copying": {
@@ -290,6 +306,8 @@ ANSWERS = {
             "a count": (copying_counted, "right value"),
             "numpy": (copying_in_numpy, "numpy"),
             "distance to the stranger": (closer_than_to_the_stranger, "from the sample to the fresh example"),
+            "means compared": (copying_of_means, "two means"),
+            "pairs counted": (copying_pairs_counted, "how many pairs"),
         },
     },
 }

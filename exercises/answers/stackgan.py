@@ -169,6 +169,16 @@ def paired_two_lost(a, b):
     return gaps.mean().item(), gaps.mean().item() - half, gaps.mean().item() + half
 
 
+def shrink_to_grey(x, factor):
+    blocks = x.unflatten(3, (-1, factor)).unflatten(2, (-1, factor)).mean((1, 3, 5))
+    return torch.stack([blocks] * x.shape[1], 1)
+
+
+def laplacian_max(x):
+    small = F.max_pool2d(x, 2)
+    return small, x - F.interpolate(small, scale_factor=2, mode="bilinear")
+
+
 ANSWERS = {
     "shrink": {
         "right": [shrink_view, shrink_slices],
@@ -179,6 +189,7 @@ ANSWERS = {
             "largest": (shrink_largest, "largest value"),
             "always two": (shrink_half, "shape"),
             "one of each strip": (shrink_strips, "lie far apart"),
+            "grey": (shrink_to_grey, "channels"),
         },
     },
     "laplacian": {
@@ -188,6 +199,7 @@ ANSWERS = {
             "repeated pixels": (pyramid_repeat, "repeating pixels"),
             "align_corners": (pyramid_corners, "align_corners"),
             "order": (pyramid_order, "exchanged"),
+            "the largest pixel": (laplacian_max, "largest"),
         },
     },
     "last": {

@@ -197,6 +197,29 @@ def neighbours_bits(x, y, k):
     return neighbours_by_sort(x, y, k) / math.log(2)
 
 
+def flat_share(x):
+    variances = torch.linalg.eigvalsh(torch.cov(x.T))
+    return variances.sum() ** 2 / variances.square().sum() / x.shape[1]
+
+
+def heldout_no_half(points, h):
+    n, d = points.shape
+    log_kernel = -torch.cdist(points, points).square() / h**2
+    log_kernel.fill_diagonal_(-torch.inf)
+    return log_kernel.logsumexp(1) - math.log(n - 1) - d * math.log(h * math.sqrt(2 * math.pi))
+
+
+def neighbours_too_far(x, y, k):
+    rho = torch.cdist(x, x).sort(1).values[:, k + 1]
+    nu = torch.cdist(x, y).sort(1).values[:, k]
+    return x.shape[1] * (nu / rho).log().mean() + math.log(len(y) / (len(x) - 1))
+
+
+def heldout_of_variance(points, h):
+    log_kernel = Normal(points[:, None], h**2).log_prob(points).sum(2).fill_diagonal_(-torch.inf)
+    return log_kernel.logsumexp(1) - math.log(len(points) - 1)
+
+
 ANSWERS = {
     "shuffling": {
         "right": [shuffling_joined, shuffling_by_mean],
@@ -218,6 +241,7 @@ ANSWERS = {
             "upside down": (flat_upside_down, "upside down"),
             "a number": (flat_number, "float"),
             "cut off": (flat_in_numpy, "no gradient reaches `x`"),
+            "a share of d": (flat_share, "divided by d"),
         },
     },
     "heldout": {
@@ -230,6 +254,8 @@ ANSWERS = {
             "mean of all": (heldout_mean, "the mean over"),
             "underflow": (heldout_underflow, "overflows"),
             "one dimension": (heldout_line, "on a line"),
+            "no half": (heldout_no_half, "½ is missing"),
+            "h squared twice": (heldout_of_variance, "square of `h`"),
         },
     },
     "neighbours": {
@@ -243,6 +269,7 @@ ANSWERS = {
             "upside down": (neighbours_upside_down, "upside down"),
             "summed": (neighbours_summed, "summed over"),
             "bits": (neighbours_bits, "bits"),
+            "a neighbour too far": (neighbours_too_far, "too far"),
         },
     },
 }

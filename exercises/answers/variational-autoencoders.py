@@ -305,6 +305,20 @@ def between_stds(mean_1, log_variance_1, mean_2, log_variance_2):
     return kl_divergence(one, other).sum(-1)
 
 
+def loss_of_squares(x, logits, mean, log_variance):
+    squares = 0.5 * (x - logits.sigmoid()).square().sum((1, 2, 3))
+    return (squares + 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1)).mean()
+
+
+def bound_upside_down(log_joint, log_q):
+    return (log_q - log_joint).logsumexp(0) - math.log(len(log_q))
+
+
+def between_without_one(mean_1, log_variance_1, mean_2, log_variance_2):
+    ratio = (log_variance_1 - log_variance_2).exp() + (mean_1 - mean_2) ** 2 / log_variance_2.exp()
+    return 0.5 * (ratio - log_variance_1 + log_variance_2).sum(1)
+
+
 ANSWERS = {
     "kl": {
         "right": [kl_by_torch, kl_by_loop],
@@ -354,6 +368,7 @@ ANSWERS = {
             "one an example": (loss_an_example, "mean over the batch"),
             "a float": (loss_as_number, "item"),
             "two means": (loss_of_pixel_and_latent_means, "values differ"),
+            "squared errors": (loss_of_squares, "Gaussian"),
         },
     },
     "variance": {
@@ -376,6 +391,7 @@ ANSWERS = {
             "log q added": (lambda p, q: torch.logsumexp(p + q, 0) - math.log(len(p)), "subtracted"),
             "the largest": (lambda p, q: (p - q).max(0).values, "largest"),
             "weights held fixed": (lambda p, q: bound_by_loop(p, q.detach()), "no gradient reaches `log_q`"),
+            "q over p": (bound_upside_down, "upside down"),
         },
     },
     "kl_between": {
@@ -384,7 +400,8 @@ ANSWERS = {
             "exchanged": (lambda a, b, c, d: between_by_torch(c, d, a, b), "exchanged"),
             "divided by the first": (between_shift_by_first, "first variance"),
             "log σ": (between_stds, "log σ² = 2 log σ"),
-            "to the prior": (lambda a, b, c, d: kl_by_torch(a, b) + 0 * (c + d).sum(1), "values differ"),
+            "to the prior": (lambda a, b, c, d: kl_by_torch(a, b) + 0 * (c + d).sum(1), "no account of `mean_2`"),
+            "no −1": (between_without_one, "−½ of every dimension"),
         },
     },
     "free_bits": {

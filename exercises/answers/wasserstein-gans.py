@@ -389,6 +389,29 @@ def steepest_all_cut(weight, u, steps):
     return steepest_no_grad(weight.detach(), u, steps)
 
 
+def losses_positive(real, fake):
+    return (real.mean() - fake.mean()).abs(), -fake.mean()
+
+
+def bound_g_subtracted(g, x, y):
+    return (torch.cdist(x, y) - g).amin(1).mean() - g.mean()
+
+
+def clipping_late(critic, generator, x, z, rate, bound):
+    played = torch.optim.SGD(critic.parameters(), lr=rate)
+    for real, latents in zip(x, z):
+        played.zero_grad()
+        (critic(generator(latents).detach()).mean() - critic(real).mean()).backward()
+        played.step()
+    for parameter in critic.parameters():
+        parameter.data.clamp_(-bound, bound)
+    played = torch.optim.SGD(generator.parameters(), lr=rate)
+    played.zero_grad()
+    (-critic(generator(z[-1])).mean()).backward()
+    played.step()
+    return tuple(parameters_to_vector(net.parameters()).detach() for net in (critic, generator))
+
+
 ANSWERS = {
     "distance": {
         "right": [line_loop, line_cdf],
@@ -412,6 +435,7 @@ ANSWERS = {
             "generator's sign": (losses_plus, "generator's sign is turned"),
             "sums": (losses_sum, "you summed"),
             "items": (losses_items, "no gradient reaches `real`"),
+            "a distance for a loss": (losses_positive, "is an absolute value"),
         },
     },
     "bound": {
@@ -424,6 +448,7 @@ ANSWERS = {
             "at the nearest": (bound_nearest, "need not lie there"),
             "Manhattan": (bound_manhattan, "Euclidean"),
             "turned": (bound_turned, "turned"),
+            "g subtracted in f": (bound_g_subtracted, "subtracted"),
         },
     },
     "penalty": {
@@ -453,6 +478,7 @@ ANSWERS = {
             "one batch": (round_same_batch, "first batch"),
             "never zeroed": (round_never_zeroed, "pile up"),
             "climbs": (round_climbs, "climbs"),
+            "clipped after the last step": (clipping_late, "after the critic's last step"),
         },
     },
     "steepest": {

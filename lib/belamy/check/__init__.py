@@ -11,6 +11,7 @@ import inspect
 import itertools
 import math
 import random
+import re
 import secrets
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,8 +39,46 @@ FACTORS = {  # that have a name
     2.0: "a factor ½ is missing, or there is a 2 too many",
     1 / math.log(2): "bits, where nats are meant: take the natural logarithm",
     math.log(2): "nats, where bits are meant",
+    math.log10(2): "you took the logarithm to base 10, not to base 2",
     1 / math.log(10): "you took the logarithm to base 10, not the natural one",
 }
+COUNTS = {  # how often a term may count in a wrong answer
+    1.0: "is right",
+    0.0: "is missing",
+    -1.0: "has the wrong sign",
+    2.0: "counts twice: a factor ½ is missing, or there is a 2 too many",
+    0.5: "counts half: a factor ½ too many, or a 2 that is missing",
+    -2.0: "has the wrong sign, and counts twice",
+    -0.5: "has the wrong sign, and counts half",
+}
+COUNTED = {  # other whole numbers that an answer may take an argument for
+    "1": lambda value: 1,
+    "one more than #": lambda value: value + 1,
+    "one less than #": lambda value: value - 1,
+    "twice #": lambda value: 2 * value,
+}
+READINGS = {  # what an answer may take a number or a tensor for
+    "minus #": lambda value: -value,
+    "one minus #": lambda value: 1 - value,
+    "1": lambda value: value * 0 + 1,
+    "0": lambda value: value * 0,
+    "twice #": lambda value: 2 * value,
+    "half of #": lambda value: value / 2,
+    "the square of #": lambda value: value**2,
+    "the root of #": lambda value: value**0.5,
+    "one over #": lambda value: 1 / value,
+    "the logarithm of #": lambda value: value.log() if is_real(value) else math.log(value),
+    "the exponential of #": lambda value: value.exp() if is_real(value) else math.exp(value),
+    "the sigmoid of #": lambda value: value.sigmoid(),
+    "the absolute value of #": lambda value: abs(value),
+    "# rounded": lambda value: value.round(),
+    "# sorted": lambda value: value.sort(0).values,
+    "# turned round along its first axis": lambda value: value.flip(0),
+    "# turned round along its last axis": lambda value: value.flip(-1),
+    "# with its last two axes exchanged": lambda value: value.mT,
+    "the mean of # over the batch": lambda value: value.mean(0, keepdim=True).expand_as(value),
+}
+ORDINALS = ("the first", "the second", "the third", "the fourth", "the fifth")
 
 
 class Wrong(BelamyError, AssertionError):
@@ -101,8 +140,11 @@ class Check:
             Where several fit, the first is named.
         gradients: the arguments (tensors, or modules for their parameters) whose gradients are compared.
             Where the reference gives none, none may arrive.
+        terms: what the right answer is the sum of, in words -> a function of the same signature. Then an answer
+            that has one of them too often, with the wrong sign or not at all is told which.
         laws: a few words for each law -> a function (answer, Fresh) -> None, or the reason, a sentence.
         extremes: like draw: arguments at which a careless formula overflows.
+        may_freeze: the modules that may be frozen for good; others must be trainable when the answer returns.
         random: the answer draws numbers itself: its values and gradients are left to the laws.
         rtol, atol: how far values may lie apart; atol is relative to the largest right value.
     """
@@ -112,8 +154,10 @@ class Check:
     returns: str
     mistakes: Mapping[str, Callable] = field(default_factory=dict)
     gradients: Sequence[str] = ()
+    terms: Mapping[str, Callable] = field(default_factory=dict)
     laws: Mapping[str, Callable[[Callable, Fresh], str | None]] = field(default_factory=dict)
     extremes: Callable[[Fresh], tuple] | None = None
+    may_freeze: Sequence[str] = ()
     random: bool = False
     rtol: float = 1e-4
     atol: float = 1e-5
@@ -174,6 +218,12 @@ class Check:
             except Exception as error:
                 raise Wrong(f"Your function stops with {type(error).__name__}: {error}{place(error)}") from error
             for name, old, new in zip(self.names, before, given):
+                thaw = isinstance(old, nn.Module) and name not in self.may_freeze
+                if thaw and frozen(new) and not frozen(old):
+                    raise Wrong(
+                        f"When your function returns, `{name}` is still frozen: nobody can train it any more. "
+                        "Thaw it with `requires_grad_(True)`, or detach what it makes instead."
+                    )
                 if type(old) is Tensor and not same_tensor(old, new):
                     raise Wrong(
                         f"Your function changes its argument `{name}` in place: whoever calls it still needs it. "
@@ -198,7 +248,7 @@ class Check:
                 raise Wrong(
                     "Your function gives two different answers to the same question: it must not draw numbers itself."
                 )
-        self.compare(yours, right, self.reference, draws, "")
+        self.compare(call, yours, right, draws)
 
     def check_form(self, one: object, right: object, yours: list, draws: list[tuple], where: str = "") -> None:
         """Type, shape and dtype, exactly: an object that only looks like a tensor is none."""
@@ -225,11 +275,15 @@ class Check:
             return
         if one.shape != right.shape:
             reason = self.known_mistake(yours, draws) or reduced(one, right) or self.reduced_mistake(yours, draws)
+            reason = reason or exchanged(one, right)
             sizes = f"{what} the shape {tuple(one.shape)} where {tuple(right.shape)} is meant: {self.returns}."
             raise Wrong(f"{reason} {sizes}" if reason else sizes)
         if one.dtype != right.dtype:
             dtypes = f"{name_of(one.dtype)} where {name_of(right.dtype)}"
-            raise Wrong(f"{what} {dtypes} is meant: it keeps the dtype of its arguments.")
+            given = {value.dtype for draw in draws for value in draw if isinstance(value, Tensor)}
+            kept = ": it keeps the dtype of its arguments" if right.dtype in given else ""
+            cut = " A tensor made anew, of numbers or by numpy, has a dtype of its own, and no gradient passes."
+            raise Wrong(f"{what} {dtypes} is meant{kept}.{cut if self.gradients else ''}")
 
     def check_extremes(self, call: Callable, draw: tuple) -> None:
         right, one = self.reference(*copied(draw)), call(*copied(draw))
@@ -254,13 +308,24 @@ class Check:
         atol = self.atol * max(1.0, finite.abs().max().item() if finite.numel() else 1.0)
         return torch.allclose(one, right, rtol=self.rtol, atol=atol, equal_nan=True)
 
-    def compare(self, yours: list, right: list, reference: Callable, draws: list[tuple], what: str) -> None:
+    def compare(self, call: Callable, yours: list, right: list, draws: list[tuple]) -> None:
         """Raise the best reason why `yours` differs from `right`, draw by draw."""
         if all(self.alike(a, b) for a, b in zip(yours, right)):
             return
         reason = self.known_mistake(yours, draws)
         if reason is None:
-            reason = self.arithmetic(yours, right, draws) or self.near_mistake(yours, draws)
+            whole = self.arithmetic(yours, right, draws)
+            reason = (
+                (whole if holds(whole) else None)
+                or self.term(yours, right, draws)
+                or self.weighed(yours, draws)
+                or self.misread(yours, draws)
+                or self.part(yours, right, draws)
+                or self.near_mistake(yours, draws)
+                or self.ignored(call, yours, right, draws)
+                or reordered(yours, right)
+                or whole
+            )
         shown = example(yours, right, self)
         raise Wrong(f"{reason} {shown}" if reason else f"The values differ. {shown}")
 
@@ -288,8 +353,99 @@ class Check:
             if self.arithmetic(values, right, draws):
                 continue  # the mistake is itself no more than a factor
             besides = self.arithmetic(yours, values, draws, "what this mistake alone gives")
-            if besides and "first draw" not in besides:  # a reason holds in all draws
+            if holds(besides) and not re.search("always|above|below", besides):  # a factor
                 return f"Two things at once. {sentence} Besides: {besides}"
+        return None
+
+    def part(self, yours: list, right: list, draws: list[tuple]) -> str | None:
+        """Of several values, which are right; of a single wrong one, what is wrong with it."""
+        if not isinstance(right[0], tuple | list | Mapping):
+            return None
+        keys = list(right[0]) if isinstance(right[0], Mapping) else range(len(right[0]))
+        fit = {key: all(self.alike(a[key], b[key]) for a, b in zip(yours, right)) for key in keys}
+        good, bad = ([key for key in keys if fit[key] == wanted] for wanted in (True, False))
+        for order in itertools.permutations(keys):
+            pairs = [(a[key], b[other]) for a, b in zip(yours, right) for key, other in zip(keys, order)]
+            if all(self.alike(a, b) for a, b in pairs):
+                return f"The values that you return have changed places: meant are {self.returns}."
+        if not good:
+            return None
+        named = lambda found: " and ".join(repr(k) if isinstance(k, str) else ORDINALS[k] for k in found)
+        told = f"Of the values that you return, {named(good)} {'is' if len(good) == 1 else 'are'} right"
+        if len(bad) > 1:
+            return f"{told}; {named(bad)} are not."
+        for key in good:
+            if all(self.alike(value[bad[0]], value[key]) for value in yours):
+                return f"{told}; {named(bad)} is {named([key])} once more."
+        reason = self.arithmetic([value[bad[0]] for value in yours], [value[bad[0]] for value in right], draws)
+        return f"{told}; {named(bad)} is not. {reason or ''}".strip()
+
+    def term(self, yours: list, right: list, draws: list[tuple]) -> str | None:
+        """A sentence if one operation on one term of the right value turns it into the answer's."""
+        for name, function in self.terms.items():
+            own = [numbers(function(*copied(draw))) for draw in draws]
+            rest = [numbers(a) - (numbers(b) - t) for a, b, t in zip(yours, right, own)]
+            if all(self.close(r, torch.zeros_like(r)) for r in rest):
+                return f"{name} is missing."
+            for word, reduce in REDUCERS.items():
+                if own[0].ndim and all(self.close(r, reduce(t, 0).expand_as(t)) for r, t in zip(rest, own)):
+                    return f"In one term you took the {word} over the batch, which is not asked for: {name.strip(',')}."
+            if holds(reason := self.arithmetic(rest, own, draws, "the right one")):
+                return f"All is right but a single term: {name[0].lower()}{name[1:].strip(',')}. {reason}"
+        return None
+
+    def misread(self, yours: list, draws: list[tuple]) -> str | None:
+        """A sentence if the answer is what the right function gives for another argument."""
+        names = self.names[: len(draws[0])]
+        swaps = [
+            (f"`{a}` and `{b}` exchanged", lambda draw, i=names.index(a), j=names.index(b): swapped(draw, i, j))
+            for a, b in itertools.combinations(names, 2)
+        ]
+        changes = [
+            (f"{words} in place of `{name}`".replace("#", f"`{name}`"), lambda draw, i=i, f=f: replaced(draw, i, f))
+            for i, name in enumerate(names)
+            for words, f in (COUNTED if type(draws[0][i]) is int else READINGS).items()
+        ]
+        for words, change in swaps + changes:
+            try:
+                others = (self.reference(*copied(change(draw))) for draw in draws)
+                if all(self.alike(a, b) for a, b in zip(yours, others)):
+                    return f"Your result is the right one for other arguments, with {words}."
+            except Exception:
+                continue  # an argument that the right function does not take
+        return None
+
+    def weighed(self, yours: list, draws: list[tuple]) -> str | None:
+        """A sentence if the answer is the sum of the terms of the right one, of which some count too much."""
+        row = lambda values: torch.cat([numbers(leaf).flatten() for value in values for leaf in leaves(value)])
+        if not self.terms:
+            return None
+        columns = torch.stack([row([term(*copied(draw)) for draw in draws]) for term in self.terms.values()], 1)
+        ours = row(yours)
+        if len(ours) != len(columns) or not ours.isfinite().all():
+            return None
+        shares = torch.linalg.lstsq(columns, ours[:, None], driver="gelsd").solution[:, 0]
+        near = [min(COUNTS, key=lambda count: abs(count - share)) for share in shares.tolist()]
+        if not self.close(ours, columns @ torch.tensor(near, dtype=columns.dtype)):
+            return None
+        return " ".join(f"{name} {COUNTS[count]}." for name, count in zip(self.terms, near) if count != 1)
+
+    def ignored(self, call: Callable, yours: list, right: list, draws: list[tuple]) -> str | None:
+        """A sentence if an argument changes the right value, and not the answer's."""
+        for place_, name in enumerate(self.names[: len(draws[0])]):
+            if not all(isinstance(draw[place_], float) or is_real(draw[place_]) for draw in draws):
+                continue
+            change = lambda value: (
+                value * Fresh(1).uniform(*value.shape, low=0.8).to(value) if is_real(value) else 0.9 * value
+            )
+            other = [copied((*draw[:place_], change(draw[place_]), *draw[place_ + 1 :])) for draw in draws]
+            try:
+                moved = [not self.alike(self.reference(*copied(draw)), b) for draw, b in zip(other, right)]
+                still = [self.alike(call(*draw), a) for draw, a in zip(other, yours)]
+            except Exception:
+                continue  # not every number is allowed
+            if all(moved) and all(still):
+                return f"Your result takes no account of `{name}`: another `{name}` gives the same numbers."
         return None
 
     def reduced_mistake(self, yours: list, draws: list[tuple]) -> str | None:
@@ -406,6 +562,15 @@ def own_number(answer: Callable[[], float], right: float, mistakes: Mapping[str,
     near = lambda other: abs(value - other) <= 10.0**-decimals * max(1.0, abs(other))
     if not near(right):
         told = [sentence for sentence, wrong in mistakes.items() if near(wrong)]
+        plain_slips = {
+            "The sign is turned.": -right,
+            "That is in bits: take the natural logarithm.": right / math.log(2),
+            "A factor ½ is missing, or there is a 2 too many.": 2 * right,
+            "There is a factor ½ too many, or a 2 is missing.": right / 2,
+        }
+        told += [sentence for sentence, wrong in plain_slips.items() if near(wrong)]
+        rounded = [n for n in range(1, decimals) if near(round(right, n))]
+        told += [f"You rounded to {n} decimals; meant are {decimals}." for n in rounded]
         raise Wrong(told[0] if told else f"`{answer.__name__}` does not return the right number.")
     print(f"Right: {answer.__name__}, to {decimals} decimals.")
 
@@ -458,6 +623,11 @@ def place(error: Exception) -> str:
     return f" (at `{own[-1].line}`)" if own and own[-1].line else ""
 
 
+def holds(reason: str | None) -> bool:
+    """Whether there is a reason, and it holds in all draws alike."""
+    return reason is not None and "in the first" not in reason
+
+
 def example(yours: list, right: list, check: Check) -> str:
     """'In one draw yours is −3.21 where 5.43 is right': the first number that differs."""
     for one, other in zip(yours, right):
@@ -470,6 +640,7 @@ def example(yours: list, right: list, check: Check) -> str:
             share = f" {int(apart.sum())} of {len(a)} numbers differ." if 0 < int(apart.sum()) < len(a) else ""
             values = f"{plain(a[first].item())} where {plain(b[first].item())} is right"
             ratio = constant(a / b, check.rtol * 10) if not share else None
+            ratio = ratio if ratio and abs(ratio) > 1e-9 else None
             whole = ratio and min(abs(n - round(n)) for n in (ratio, 1 / ratio)) < 1e-3
             telling = len(a) > 1 or whole
             if ratio and telling and abs(abs(ratio) - 1) > 1e-3:
@@ -496,6 +667,9 @@ def factor(ratios: list[float], draws: list[tuple], than: str, single: bool) -> 
             return f"You summed over {words} where the mean is meant: {yours}."
         if all(abs(ratio * n - 1) < 1e-3 for ratio, n in zip(ratios, count)):
             return f"You took the mean over {words} where the sum is meant: {yours}."
+    for word, other, counts in (("summed", "mean", ratios), ("took the mean", "sum", [1 / ratio for ratio in ratios])):
+        if all(1.5 < n < 1e6 and abs(n - round(n)) < 1e-3 for n in counts) and not steady:
+            return f"You {word} where the {other} is meant: {yours}."
     if not steady:
         return None if single else f"A factor is wrong, and not the same in every draw: in the first, {yours}."
     for value, words in FACTORS.items():
@@ -529,6 +703,24 @@ def reduced(one: Tensor, right: Tensor) -> str | None:
                     over = "all axes" if count == right.ndim > 1 else "the batch" if axes == (0,) else f"axis {axes}"
                     return f"You took the {word} over {over}, which is not asked for."
     return None
+
+
+def exchanged(one: Tensor, right: Tensor) -> str | None:
+    """A sentence if the answer is the right one but for the order of its axes."""
+    for order in itertools.permutations(range(one.ndim)):
+        turned = one.detach().permute(order)
+        if turned.shape == right.shape and torch.allclose(turned.double(), right.detach().double(), rtol=1e-3):
+            return "The numbers are right, but axes have changed places: permute or transpose them."
+    return None
+
+
+def reordered(yours: list, right: list) -> str | None:
+    """A sentence if the answer has the right numbers in another order."""
+    for one, other in zip(yours, right):
+        for a, b in zip(leaves(one), leaves(other)):
+            if not torch.allclose(numbers(a).flatten().sort().values, numbers(b).flatten().sort().values, rtol=1e-4):
+                return None
+    return "Your numbers are the right ones, in another order: look at what is sorted, turned or counted backwards."
 
 
 # --- numbers -------------------------------------------------------------------------------------
@@ -565,6 +757,24 @@ def copied(value):
     if type(value) is Tensor:
         return value.detach().clone()
     return copy.deepcopy(value)
+
+
+def replaced(draw: tuple, place_: int, function: Callable) -> tuple:
+    return (*draw[:place_], function(draw[place_]), *draw[place_ + 1 :])
+
+
+def swapped(draw: tuple, one: int, other: int) -> tuple:
+    found = list(draw)
+    found[one], found[other] = draw[other], draw[one]
+    return tuple(found)
+
+
+def is_real(value: object) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def frozen(module: nn.Module) -> bool:
+    return not all(parameter.requires_grad for parameter in module.parameters())
 
 
 def same_tensor(one: object, other: object) -> bool:

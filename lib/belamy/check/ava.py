@@ -41,6 +41,10 @@ best_elbo = Check(
     reference=with_variance(torch.mean),
     draw=pictures_and_kl,
     returns="a tensor (), nats a picture",
+    terms={
+        "The term of the pixels, d/2 times a logarithm,": with_variance(torch.mean, sign=0),
+        "The KL term": lambda x, x1, kl: -kl.mean(),
+    },
     mistakes={
         "You left the term of the squared error out: at the best variance it is not 0.": without_middle,
         "You left the variance at 1; asked is the ELBO with the variance that suits the model best.": with_variance(
@@ -107,6 +111,12 @@ ava1_losses = Check(
         ),
         "The decoder's loss has the KL term, in which there is none of its parameters.": lambda error, kl, real, fake: (
             ava1(error, kl, real, fake, decoder=error + kl - F.softplus(fake).mean())
+        ),
+        "Your discriminator sees no reconstructions: their term is missing.": lambda error, kl, real, fake: (
+            ava1(error, kl, real, fake, discriminator=F.softplus(-real).mean())
+        ),
+        "Your decoder has lost the error of its reconstructions.": lambda error, kl, real, fake: (
+            ava1(error, kl, real, fake, decoder=-F.softplus(fake).mean())
         ),
         "You averaged the discriminator's two terms; its loss is their sum.": lambda error, kl, real, fake: (
             ava1(error, kl, real, fake, discriminator=(F.softplus(-real) + F.softplus(fake)).mean() / 2)
@@ -184,6 +194,7 @@ def supervised(
     judged=lambda mean, again, z: again,
     charge=lambda score: -F.softplus(score).mean(),
     reduce=torch.sum,
+    parts=(1, 1, 1),
 ):
     """AVA3's encoder loss; each argument is a step that a mistake replaces."""
 
@@ -193,7 +204,8 @@ def supervised(
         x1 = decoder(z)
         error = 0.5 * reduce((x - x1).square(), 1).mean()
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
-        return error + kl + charge(judge(judged(mean, encoder(seen(x1))[0], z)))
+        told = charge(judge(judged(mean, encoder(seen(x1))[0], z)))
+        return parts[0] * error + parts[1] * kl + parts[2] * told
 
     return loss
 
@@ -232,6 +244,11 @@ encoder_loss = Check(
         ),
         "You averaged the squared error over the pixels; it is summed over a picture.": supervised(reduce=torch.mean),
     },
+    terms={
+        "The squared error": supervised(parts=(1, 0, 0)),
+        "The KL term": supervised(parts=(0, 1, 0)),
+        "The charge": supervised(parts=(0, 0, 1)),
+    },
     gradients=("encoder",),
 )
 
@@ -245,10 +262,12 @@ def two_models(fresh: Fresh) -> tuple:
     return (3 + luck + own()).exp(), (2.5 + luck + own()).exp()
 
 
-def compared(logs=lambda vae, model: (model / vae).log(), spread=torch.std, quantile=None, root=True):
+def compared(
+    logs=lambda vae, model: (model / vae).log(), spread=torch.std, quantile=None, root=True, tail=0.975, less=1
+):
     def ratio(vae, model):
         values, n = logs(vae, model), len(vae)
-        half = (quantile or stats.t.ppf(0.975, n - 1)) * spread(values) / (n**0.5 if root else 1)
+        half = (quantile or stats.t.ppf(tail, n - less)) * spread(values) / (n**0.5 if root else 1)
         return tuple(float(torch.exp(value)) for value in (values.mean(), values.mean() - half, values.mean() + half))
 
     return ratio
@@ -276,6 +295,8 @@ gain = Check(
             spread=lambda values: values.std(correction=0)
         ),
         "You took the spread of single seeds; the mean of n seeds spreads less by the root of n.": compared(root=False),
+        "You took the quantile of a 90 % interval; two sides of 2.5 % make 95 %.": compared(tail=0.95),
+        "Student's t has n − 1 degrees of freedom here, not n.": compared(less=0),
         "You averaged the ratios themselves; ratios are averaged by their logarithms.": of_ratios,
         "You treated the seeds of the two models as unrelated; a seed gives both models the same luck, so pair "
         "them.": unpaired,

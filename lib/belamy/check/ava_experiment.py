@@ -67,6 +67,7 @@ rests_at = Check(
         "This is where a force rests that is the same for all pixels, like that of the printed equation.": (
             lambda x, share: (x + share).clamp(max=1)
         ),
+        "The force is missing: without it the decoder rests at x.": lambda x, share: x,
         "The force has the wrong sign: it brightens.": lambda x, share: x / (1 + share),
         "You forgot the error's own −x′.": lambda x, share: (x / share).clamp(max=1),
     },
@@ -139,11 +140,11 @@ def two_tables(fresh: Fresh) -> tuple:
     return curve + luck + own() + tilt + 0.3, curve + luck + own()
 
 
-def interval_of(values=lambda a, b: (a - b).mean(1), quantile=None, correction=1, root=True):
+def interval_of(values=lambda a, b: (a - b).mean(1), quantile=None, correction=1, root=True, tail=0.975, less=1):
     def interval(a, b):
         found = values(a, b)
         n = len(found)
-        half = (quantile or stats.t.ppf(0.975, n - 1)) * found.std(correction=correction) / (n**0.5 if root else 1)
+        half = (quantile or stats.t.ppf(tail, n - less)) * found.std(correction=correction) / (n**0.5 if root else 1)
         return tuple(float(value) for value in (found.mean(), found.mean() - half, found.mean() + half))
 
     return interval
@@ -170,6 +171,11 @@ paired = Check(
         "Your standard deviation divides by n; the sample's divides by n − 1.": interval_of(correction=0),
         "You took the spread of single seeds; the mean of n seeds spreads less by the root of n.": interval_of(
             root=False
+        ),
+        "You took the quantile of a 90 % interval; two sides of 2.5 % make 95 %.": interval_of(tail=0.95),
+        "Student's t has n − 1 degrees of freedom here, not n.": interval_of(less=0),
+        "You gave one standard deviation to either side, which is no interval of 95 %.": interval_of(
+            quantile=1.0, root=False
         ),
         "You subtracted the first model from the second.": interval_of(lambda a, b: (b - a).mean(1)),
     },
@@ -202,6 +208,9 @@ seeds_needed = Check(
         ),
         "You compared the whole width with the lead; half of it is what the interval reaches from its middle.": first(
             lambda n, s: 2 * stats.t.ppf(0.975, 2 * n - 2) * s * (2 / n) ** 0.5
+        ),
+        "You took the quantile of n = 2 and kept it; it gets smaller as n grows.": first(
+            lambda n, s: stats.t.ppf(0.975, 2) * s * (2 / n) ** 0.5
         ),
         "You counted the seeds of both models together; asked is the number for each.": lambda lead, s: (
             2 * first(lambda n, s: stats.t.ppf(0.975, 2 * n - 2) * s * (2 / n) ** 0.5)(lead, s)
@@ -254,6 +263,9 @@ arrives = Check(
             gain=lambda n, a: 1 + n / 4
         ),
         "You stopped one step early.": path(late=1),
+        "You return what flows into the neurons; the pixels are what comes out of them.": lambda *given: (
+            2 * torch.logit(path()(*given)) + 0.5
+        ),
     },
     atol=1e-7,
 )

@@ -32,12 +32,23 @@ encoder_error = Check(
     mistakes={
         "You left out the slopes a′ of the neurons: what you have are the errors of the outputs, not of what "
         "flows into the neurons.": lambda mean, variance: (-mean, -0.5 * (1 - 1 / variance)),
+        "At the neurons of the variance the slope a′ is missing; they are logistic as well.": lambda mean, variance: (
+            -mean * slope(mean),
+            -0.5 * (1 - 1 / variance),
+        ),
+        "At the neurons of the mean the slope a′ is missing; they are logistic as well.": lambda mean, variance: (
+            -mean,
+            -0.5 * (1 - 1 / variance) * slope(variance),
+        ),
         "You multiplied both errors by the slope of the mean's neurons; every neuron has its own slope.": lambda m, v: (
             -m * slope(m),
             -0.5 * (1 - 1 / v) * slope(m),
         ),
         "You treated the second output as the logarithm of the variance; here it is the variance itself.": (
             encoder_errors(lambda m: m, lambda v: 0.5 * (v.exp() - 1))
+        ),
+        "You differentiated for the logarithm of the variance; the second output is the variance itself.": (
+            encoder_errors(lambda m: m, lambda v: 0.5 * (v - 1))
         ),
         "You treated the second output as a standard deviation; here it is the variance itself.": (
             encoder_errors(lambda m: m, lambda v: v - 1 / v)
@@ -76,7 +87,10 @@ def reference_agreement(rule, objective, v):
 def exact_gets_one(answer, fresh: Fresh) -> str | None:
     x, v = (fresh.normal(7, dtype=torch.float64) for _ in range(2))
     found = float(answer(lambda a: (x - a) * slope(a), lambda a: 0.5 * (x - a).square().sum(), v))
-    return None if abs(found - 1) < 1e-3 else f"A rule that is exact must get 1; yours gives {found:.3f}."
+    if abs(found - 1) > 1e-3:
+        return f"A rule that is exact must get 1; yours gives {found:.3f}."
+    found = float(answer(lambda a: (a - x) * slope(a), lambda a: 0.5 * (x - a).square().sum(), v))
+    return None if abs(found + 1) < 1e-3 else f"A rule that goes the opposite way must get −1; yours gives {found:.3f}."
 
 
 agreement = Check(
@@ -141,11 +155,30 @@ decoder_error = Check(
         "This is the push of the non-saturating charge −log D, with 1 − D; asked is that of log(1 − D).": with_push(
             lambda score, slopes: torch.sigmoid(-score) * slopes
         ),
+        "The slope a′ belongs to both terms, that of the reconstruction and the push.": (
+            lambda x, x1, discriminator: with_push(lambda s, slopes: torch.sigmoid(s) * slopes / slope(x1))(
+                x, x1, discriminator
+            )
+        ),
+        "You took the slopes a′ at x; the neurons' outputs are x′.": lambda x, x1, discriminator: (
+            with_push(lambda s, slopes: torch.sigmoid(s) * slopes)(x, x1, discriminator) / slope(x1) * slope(x)
+        ),
         "You used the score where the discriminator's answer, a probability, belongs.": with_push(
             lambda score, slopes: score * slopes
         ),
+        "The slopes of the score are not weighed by the discriminator's answer D(x′): a fake that is seen through "
+        "is hardly pushed.": with_push(lambda score, slopes: slopes),
+        "You differentiated the mean score of the batch: each slope is then divided by the size of the batch.": (
+            with_push(lambda score, slopes: torch.sigmoid(score) * slopes / len(score))
+        ),
         "The slopes a′(x′) of the decoder's own neurons are missing.": without_own_slope,
         "The discriminator's push is missing altogether.": with_push(lambda score, slopes: 0.0),
+    },
+    terms={
+        "The term of the reconstruction, x − x′,": with_push(lambda score, slopes: 0.0),
+        "The push of the discriminator": lambda x, x1, discriminator: with_push(
+            lambda score, slopes: torch.sigmoid(score) * slopes
+        )(x1, x1, discriminator),
     },
 )
 
@@ -177,6 +210,10 @@ leaning_loss = Check(
         "multiplies.": lambda x, x1, score: -(darkness(x, x1) * score).mean(),
         "You multiplied m by the slope of D instead of D: the slope comes by itself when your function is "
         "differentiated.": lambda x, x1, score: -(darkness(x, x1) * slope(torch.sigmoid(score))).mean(),
+        "The squared distance weighs the answer in yours; in the printed term it is the difference x − x′ with the "
+        "slope of each pixel.": lambda x, x1, score: (
+            -(0.5 * (x - x1).square().sum(1).detach() * torch.sigmoid(score)).mean()
+        ),
         "You multiplied m by log D(x′); its derivative for the score is not a′(D).": lambda x, x1, score: (
             -(darkness(x, x1) * F.logsigmoid(score)).mean()
         ),
@@ -222,6 +259,17 @@ discriminator_steps = Check(
         "pass.": two_passes(lambda error, net, picture, both: own_pass(error, net, both[1], both)),
         "You sent both errors back through the pass over x: each belongs to its own pass.": two_passes(
             lambda error, net, picture, both: own_pass(error, net, both[0], both)
+        ),
+        "The second pass multiplies the errors of its hidden neurons by x; it is x′ that went in there.": two_passes(
+            lambda error, net, picture, both: (
+                torch.outer((found := own_pass(error, net, picture, both))[1], both[0]),
+                *found[1:],
+            )
+        ),
+        "The error does not come back through the weights w: each hidden neuron answers for its own share.": two_passes(
+            lambda error, net, picture, both: own_pass(
+                error, net, picture, both, bend=lambda hidden: slope(hidden) / net[2]
+            )
         ),
         "The error of the reconstruction has the wrong sign: its answer shall fall.": two_passes(
             own_pass, lambda d, d1: (1 - d, d1)
@@ -275,6 +323,9 @@ divergences = Check(
         ),
         "The two divergences stand in the wrong order: first the pictures, then the codes.": lambda p, q, code: (
             seen()(p, q, code)[::-1]
+        ),
+        "You gave KL(p ‖ m) alone; the Jensen-Shannon divergence has half of it, and half of KL(q ‖ m).": seen(
+            lambda p, q: (torch.xlogy(p, p) - torch.xlogy(p, (p + q) / 2)).sum()
         ),
         "You gave the total variation, not the Jensen-Shannon divergence.": seen(lambda p, q: (p - q).abs().sum() / 2),
     },

@@ -228,8 +228,6 @@ stack = Check(
         "In step 2 the discriminator is not frozen: it would learn to be fooled.": partial(stacked, freeze=False),
         "Every loss reaches both nets: in step 1 the fakes are not detached, in step 2 the discriminator is not "
         "frozen.": partial(stacked, detach=False, freeze=False),
-        "No gradient reaches the discriminator from step 1: it is still frozen when you return, or its scores are cut "
-        "off. Freeze it for step 2 alone, and end with `requires_grad_(True)`.": partial(stacked, thaw=False),
         "The sigmoid is taken twice: a loss for scores, as softplus or one 'with logits', takes it itself.": changed(
             lambda real, fake: F.softplus(-real.sigmoid()).mean() + F.softplus(fake.sigmoid()).mean(),
             lambda s: F.softplus(-s.sigmoid()),

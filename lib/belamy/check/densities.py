@@ -25,6 +25,12 @@ lognormal = Check(
         fresh.number(0.3, 0.8) if fresh.bits().item() else fresh.number(1.3, 2.0),
     ),
     returns="a tensor (N,), a log-density for each x",
+    terms={
+        "The logarithm of the derivative, −log x,": lambda x, mean, scale: -x.log(),
+        "The square in the exponent, −(z − μ)² / 2σ²,": lambda x, mean, scale: -((x.log() - mean) ** 2) / (2 * scale**2),
+        "The constant −½ log 2π": lambda x, mean, scale: -0.5 * math.log(2 * math.pi) + 0 * x,
+        "The constant −log σ": lambda x, mean, scale: -math.log(scale) + 0 * x,
+    },
     mistakes={
         "You left out the derivative: where G is steep, the same mass lies on a longer stretch.": (
             lambda x, mean, scale: Normal(mean, scale).log_prob(x.log())
@@ -83,6 +89,12 @@ bayes = Check(
         ),
         "You added P(y) itself to a logarithm; its logarithm belongs there.": (
             lambda likely, prior: (likely + prior.exp()).log_softmax(1)
+        ),
+        "You multiplied the log-likelihoods by P(y); the logarithm of P(y) is added.": (
+            lambda likely, prior: (likely * prior.exp()).log_softmax(1)
+        ),
+        "You took the likeliest label's off, which leaves 0 at the largest; p(x) is the sum over all labels.": (
+            lambda likely, prior: likely + prior - (likely + prior).amax(1, keepdim=True)
         ),
         "You divided logarithms: the logarithm of a quotient is a difference.": (
             lambda likely, prior: (likely + prior) / (likely + prior).logsumexp(1, keepdim=True)
@@ -157,6 +169,9 @@ marginal = Check(
         "You took width for a variance: it is a standard deviation.": (
             lambda x, c, w, s: log_marginal(x, c, w, math.sqrt(s))
         ),
+        "In the exponent width is not squared: it is a standard deviation.": (
+            lambda x, c, w, s: log_marginal(x, c, w, math.sqrt(s)) - x.shape[1] * math.log(s) / 2
+        ),
         "You multiplied a logarithm by the weight; a weight's logarithm is added.": (
             lambda x, c, w, s: (log_gaussians(x, c, s) * w.exp()).logsumexp(1)
         ),
@@ -205,6 +220,9 @@ coupling = Check(
         ),
         "You multiplied by the scale to undo a multiplication by it.": (
             halved(lambda b, t, s: ((b - t) * s.exp(), s.sum(1)))
+        ),
+        "Your determinant is right, but you multiplied by the scale to undo a multiplication by it.": (
+            halved(lambda b, t, s: ((b - t) * s.exp(), -s.sum(1)))
         ),
         "You divided by the logarithm of the scale, not by the scale.": (
             halved(lambda b, t, s: ((b - t) / s, -s.sum(1)))

@@ -36,6 +36,11 @@ heldout = Check(
     leave_one_out,
     draw=draw_cloud,
     returns="a tensor (N,), a log-density for each point",
+    terms={
+        "The constant of the Gaussian": lambda points, h: (
+            -points.shape[1] * math.log(h * math.sqrt(2 * math.pi)) + 0 * points[:, 0]
+        ),
+    },
     mistakes={
         "Each point stands under its own kernel: only the others may judge it.": (
             lambda x, h: log_kernels(x, h).logsumexp(1) - math.log(len(x))
@@ -50,6 +55,12 @@ heldout = Check(
             lambda x, h: (
                 log_kernels(x, h).masked_fill(torch.eye(len(x), dtype=bool), 0).logsumexp(1) - math.log(len(x) - 1)
             )
+        ),
+        "In the exponent of the kernel the ½ is missing.": (
+            lambda x, h: leave_one_out(x, h / math.sqrt(2)) - x.shape[1] * math.log(2) / 2
+        ),
+        "In the exponent of the kernel h is not squared: it is a standard deviation.": (
+            lambda x, h: leave_one_out(x, math.sqrt(h)) - x.shape[1] * math.log(h) / 2
         ),
         "You summed the kernels where the estimate averages them: its mass is not one.": (
             lambda x, h: without_diagonal(log_kernels(x, h)).logsumexp(1)
@@ -153,6 +164,9 @@ flat = Check(
         "You subtracted a mean from every point by itself; the mean is taken over the points.": (
             ratio_of(lambda x: torch.linalg.svdvals(x - x.mean(1, keepdim=True)).square())
         ),
+        "You divided by d: the ratio is a number of dimensions, not a share of them.": (
+            lambda x: participation(x) / x.shape[1]
+        ),
         "You forgot to square the sum of the variances.": (
             lambda x: torch.linalg.svdvals(x - x.mean(0)).square().sum()
             / torch.linalg.svdvals(x - x.mean(0)).pow(4).sum()
@@ -187,6 +201,12 @@ neighbours = Check(
     kl_by_neighbours,
     draw=draw_samples,
     returns="a tensor without axes, nats",
+    terms={
+        "The logarithm of the numbers of points": lambda x, y, k: torch.tensor(math.log(len(y) / (len(x) - 1))),
+        "The mean logarithm of the radii's ratio": lambda x, y, k: (
+            kl_by_neighbours(x, y, k) - math.log(len(y) / (len(x) - 1))
+        ),
+    },
     mistakes={
         "Within x you took the point itself for its first neighbour.": (
             lambda x, y, k: (
@@ -199,6 +219,9 @@ neighbours = Check(
                 x.shape[1] * (kth(torch.cdist(x, y), k + 1) / kth(torch.cdist(x, x), k + 1)).log().mean()
                 + math.log(len(y) / (len(x) - 1))
             )
+        ),
+        "You took the neighbours k + 1 in both samples, one too far.": (
+            lambda x, y, k: kl_by_neighbours(x, y, k + 1)
         ),
         "Your ratio is upside down: where the y are far away, log p / q is large.": (
             lambda x, y, k: 2 * math.log(len(y) / (len(x) - 1)) - kl_by_neighbours(x, y, k)
@@ -217,6 +240,12 @@ neighbours = Check(
         ),
         "The numbers of points stand upside down.": (
             lambda x, y, k: kl_by_neighbours(x, y, k) - 2 * math.log(len(y) / (len(x) - 1))
+        ),
+        "You took the logarithm of the ratio of two means; the estimate is a mean of logarithms.": (
+            lambda x, y, k: (
+                x.shape[1] * (kth(torch.cdist(x, y), k).mean() / kth(torch.cdist(x, x), k + 1).mean()).log()
+                + math.log(len(y) / (len(x) - 1))
+            )
         ),
         "You took the logarithm of the mean; the estimate is a mean of logarithms.": (
             lambda x, y, k: (

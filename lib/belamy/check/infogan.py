@@ -41,9 +41,19 @@ bound = Check(
     exact_bound,
     draw_joint,
     "a tensor without axes, a number of nats",
-    {
+    terms={
+        "The entropy of the code": lambda p_code, p_picture, Q: entropy(p_code),
+        "The expected logarithm of the guess": lambda p_code, p_picture, Q: expected(p_code, p_picture, Q.log()),
+    },
+    mistakes={
         "The entropy of the code is missing: what you have is minus the cross-entropy of the guesses.": (
             lambda p_code, p_picture, Q: expected(p_code, p_picture, Q.log())
+        ),
+        "The logarithm of Q is missing: a bound is made of surprises, not of probabilities.": (
+            lambda p_code, p_picture, Q: entropy(p_code) + expected(p_code, p_picture, Q)
+        ),
+        "The entropy is that of codes that are equally frequent; p(c) says how frequent each is.": (
+            lambda p_code, p_picture, Q: math.log(len(p_code)) + expected(p_code, p_picture, Q.log())
         ),
         "The entropy of the code is taken off, where it is added.": lambda p_code, p_picture, Q: (
             expected(p_code, p_picture, Q.log()) - entropy(p_code)
@@ -101,7 +111,13 @@ reading = Check(
     full_surprise,
     draw_reading,
     "a tensor without axes: the mean over the batch, in nats",
-    {
+    terms={
+        "The surprise of the class code": lambda logits, means, c, u, sigma: F.cross_entropy(logits, c),
+        "The surprise of the continuous codes": lambda logits, means, c, u, sigma: (
+            full_surprise(logits, means, c, u, sigma) - F.cross_entropy(logits, c)
+        ),
+    },
+    mistakes={
         "You took the mean over the continuous codes, where they add up: −log Q of independent codes is a sum.": (
             lambda logits, means, c, u, sigma: F.cross_entropy(logits, c) + gaussian(means, u, sigma).mean()
         ),
@@ -224,8 +240,12 @@ def slant_of(x: Tensor) -> Tensor:
 
 
 def draw_ink(fresh: Fresh) -> tuple:
+    """Leaning strokes of uneven ink, and spots, on empty ground."""
     batch, height, width = fresh.sizes((3, 8), (8, 14), (8, 14))
-    return (fresh.uniform(batch, 1, height, width, dtype=torch.float64) ** 4,)
+    down, right = torch.arange(height)[:, None] - height / 2, torch.arange(width) - width / 2
+    off = (right - fresh.uniform(batch, 1, 1, low=-1, high=1) * down).abs()
+    ink = fresh.uniform(batch, height, width, dtype=torch.float64)
+    return ((ink**2 * ((off < 2) | (ink > 0.8)))[:, None],)
 
 
 slant = Check(
@@ -249,6 +269,10 @@ slant = Check(
         "The slant stands on its head: it is the shift across for each step down.": lambda x: (
             moments(x)[0] / moments(x)[1]
         ),
+        "Every pixel that has ink counts alike in yours; each is weighed by how much ink it has.": lambda x: (
+            slanted((x > 0).to(x))
+        ),
+        "You return the angle; the slant is its tangent, the shift across for each row.": lambda x: slanted(x).atan(),
         "You took the standard deviation down the picture, where its square is meant.": lambda x: (
             moments(x)[1] / moments(x)[0].sqrt()
         ),

@@ -20,6 +20,10 @@ bits = Check(
     reference=lambda log_density, dimensions: 8 - log_density / (dimensions * LOG_2),
     draw=scores,
     returns="a tensor (images,), bits per dimension",
+    terms={
+        "The 8 bits of a pixel": lambda log_density, dimensions: 8 + 0 * log_density,
+        "The bits of the density": lambda log_density, dimensions: -log_density / (dimensions * LOG_2),
+    },
     mistakes={
         "The 8 bits are missing that the change from [0, 1] to [0, 256) costs.": lambda log_density, dimensions: (
             -log_density / (dimensions * LOG_2)
@@ -87,6 +91,9 @@ def is_uniform(answer, fresh: Fresh) -> str | None:
 
 
 def is_of_each_pixel(answer, fresh: Fresh) -> str | None:
+    (images,) = bytes_of(fresh)
+    if torch.equal(answer(images), answer(images)):
+        return "Two calls give the same noise: draw it anew at every call, without a seed of your own."
     u = noise_of(answer, fresh)
     if u.std(1).mean() < 0.1:
         return "All pixels of an image get the same noise: each needs a draw of its own."
@@ -133,6 +140,12 @@ parzen = Check(
     draw=points,
     extremes=far_points,
     returns="a tensor (images,), log-densities",
+    terms={
+        "The constant of the Gaussian": lambda samples, images, h: -constant(samples, h) + 0 * images[:, 0],
+        "The logarithm of the number of windows": lambda samples, images, h: (
+            -math.log(len(samples)) + 0 * images[:, 0]
+        ),
+    },
     mistakes={
         "The constant of the Gaussian window is missing: without it "
         "nothing integrates to 1.": lambda samples, images, h: (
@@ -157,6 +170,13 @@ parzen = Check(
             (-half_distances(samples, images, math.sqrt(h))).logsumexp(1)
             - math.log(len(samples))
             - constant(samples, math.sqrt(h))
+        ),
+        "In the constant you took h for the variance of the window; it is the standard deviation.": (
+            lambda samples, images, h: (
+                (-half_distances(samples, images, h)).logsumexp(1)
+                - math.log(len(samples))
+                - constant(samples, math.sqrt(h))
+            )
         ),
         "The ½ in the exponent of the window is missing.": lambda samples, images, h: (
             (-2 * half_distances(samples, images, h)).logsumexp(1) - math.log(len(samples)) - constant(samples, h)
@@ -203,6 +223,9 @@ log_weight = Check(
         "You paired each step with the state after its move: step j is weighed at the state "
         "before.": lambda log_likelihoods,
         temperatures: temperatures.diff()[:-1] @ log_likelihoods[1:],
+        "You went through the temperatures backwards: step j belongs to the rise after t_j.": (
+            lambda log_likelihoods, temperatures: temperatures.diff().flip(0) @ log_likelihoods
+        ),
         "You summed over the chains as well; each has its own weight.": lambda log_likelihoods, temperatures: (
             (temperatures.diff() @ log_likelihoods).sum()
         ),

@@ -34,6 +34,10 @@ value = Check(
     value_of,
     draw_scores,
     "a tensor (), the value V in nats",
+    terms={
+        "The term of the real samples": lambda real, fake: F.logsigmoid(real).mean(),
+        "The term of the generated samples": lambda real, fake: F.logsigmoid(-fake).mean(),
+    },
     mistakes={
         "This is the discriminator's loss, which it minimises; the value V, which it maximises, has the other sign.":
             lambda real, fake: -value_of(real, fake),
@@ -137,6 +141,8 @@ transport = Check(
             lambda x, y: (x.sort().values - y.sort().values).square().mean(),
         "Yours is the root of the mean square, W2; W1 is the mean of the absolute distances.":
             lambda x, y: (x.sort().values - y.sort().values).square().mean().sqrt(),
+        "You sorted one set upwards and the other downwards: then all paths cross.":
+            lambda x, y: (x.sort().values - y.sort(descending=True).values).abs().mean(),
         "You averaged over all pairs; a plan sends each sample to one place only.":
             lambda x, y: (x[:, None] - y).abs().mean(),
         "Each sample goes to its nearest neighbour; but in a plan each place receives one sample only.":
@@ -245,6 +251,8 @@ jsd = Check(
             lambda p, g, cell: relative(p, (p + g) / 2, cell) / 2,
         "A sum over a grid becomes an integral by the width of a cell, which is missing.":
             lambda p, g, cell: divergences.jsd(p, g, cell) / cell,
+        "You compared p with g itself; both are compared with their mixture m.":
+            lambda p, g, cell: relative(p, g, cell),
         "Yours is the root, the Jensen-Shannon distance; the divergence is asked for.":
             lambda p, g, cell: divergences.jsd(p, g, cell).sqrt(),
     },
@@ -283,6 +291,14 @@ repaired = Check(
             lambda values, scores: bare(values, scores.exp()),
         "The variance is taken about the mean without weights; it belongs about the weighted mean.":
             lambda values, scores: weighted(values, scores.exp(), values.mean()),
+        "The variance is that of the bare samples about the weighted mean; each square has its weight.":
+            lambda values, scores: ((w := weighted(values, scores.exp()))[0],
+                                    (values - w[0]).square().mean(), w[2]),
+        "The variance is that of the samples without weights.":
+            lambda values, scores: ((w := weighted(values, scores.exp()))[0], values.var(correction=0), w[2]),
+        "You summed with weights that do not add up to 1: divide them by their sum first.":
+            lambda values, scores: (m := (scores.exp() * values).sum(),
+                                    (scores.exp() * (values - m).square()).sum(), 1 / (2 * scores).exp().sum()),
         "The variance is taken about 0: the square of the weighted mean is missing.":
             lambda values, scores: weighted(values, scores.exp(), 0),
         "Your effective size is upside down: equal weights must make it the number of samples.":

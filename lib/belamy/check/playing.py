@@ -41,6 +41,8 @@ losses = Check(
             lambda fake: tuple(-loss for loss in losses_of(fake)),
         "These are losses of the discriminator, for generated and for real samples: they draw scores the other way.":
             lambda fake: (F.softplus(fake).mean(), F.softplus(fake).mean()),
+        "Your saturating loss is log D, the other loss with its sign turned; the theory has log(1 − D).":
+            lambda fake: (-F.softplus(-fake).mean(), losses_of(fake)[1]),
         "The sigmoid is taken twice: a function for scores, with 'logits' in its name, takes it itself.":
             lambda fake: losses_of(fake.sigmoid()),
         "The logarithm is taken of the mean opinion; each loss is the mean of the logarithms.":
@@ -71,6 +73,9 @@ turn = Check(
     draw_turn,
     "a tensor (), the discriminator's loss",
     mistakes={
+        "You took the scores themselves, as a Wasserstein critic does; this loss is made of logarithms of D.":
+            lambda discriminator, generator, x, z: (discriminator(generator(z).detach()).mean()
+                                                    - discriminator(x).mean()),
         "You cut the graph behind the discriminator: it learns nothing from the generated samples. The cut belongs "
         "between the generator and the discriminator.":
             lambda discriminator, generator, x, z: F.softplus(-discriminator(x)).mean()
@@ -216,6 +221,8 @@ r1 = Check(
         "You took the slope of log D; R1 is about the slope of the score.":
             lambda discriminator, x, weight: weight / 2
                 * slopes(discriminator, x, F.logsigmoid).square().sum(1).mean(),
+        "You charge for the discriminator's weights, as weight decay does; R1 charges for the slope in x.":
+            lambda discriminator, x, weight: weight / 2 * sum(p.square().sum() for p in discriminator.parameters()),
         "You charge for the scores themselves; R1 charges for their slope in x.":
             lambda discriminator, x, weight: weight / 2 * discriminator(x).square().mean(),
         "The penalty has lost its graph, so that nobody can minimise it: `autograd.grad` keeps it only with "
@@ -284,6 +291,12 @@ coverage = Check(
         "You count the samples that are good, not their share.":
             lambda samples, centres, deviation: (
                 (found := coverage_of(samples, centres, deviation))[0], found[1] * len(samples)),
+        "You ask of a good sample that it be near all centres; near one of them is enough.":
+            lambda samples, centres, deviation: (
+                coverage_of(samples, centres, deviation)[0],
+                float((torch.cdist(samples, centres) < 3 * deviation).all(1).double().mean())),
+        "You took the root of the deviation, as if it were a variance.":
+            lambda samples, centres, deviation: coverage_of(samples, centres, deviation**0.5),
         "You count the modes that are missing; those covered are asked for.":
             lambda samples, centres, deviation: (
                 len(centres) - (found := coverage_of(samples, centres, deviation))[0], found[1]),

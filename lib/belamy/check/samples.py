@@ -91,6 +91,11 @@ frechet = Check(
     reference=with_traces,
     draw=two_sets,
     returns="a tensor without axes, float64",
+    terms={
+        "The squared distance of the means": lambda real, generated: moments(real, generated)[0],
+        "The sum of the traces": lambda real, generated: sum(part.trace() for part in moments(real, generated)[1:]),
+        "The overlap of the covariances": lambda real, generated: -2 * roots(*moments(real, generated)[1:]),
+    },
     mistakes={
         "The squared distance of the means is missing.": lambda real, generated: (
             with_traces(real, generated) - moments(real, generated)[0]
@@ -145,6 +150,11 @@ kernel_distance = Check(
     reference=discrepancy,
     draw=two_sets,
     returns="a tensor without axes, float64",
+    terms={
+        "The mean kernel between the sets": lambda real, generated: -2 * kernel(real, generated).mean(),
+        "The mean kernel within the real set": lambda real, generated: within(kernel(real, real)),
+        "The mean kernel within the generated set": lambda real, generated: within(kernel(generated, generated)),
+    },
     mistakes={
         "Pairs of a sample with itself are in it: they bias the estimate upwards.": lambda real, generated: (
             discrepancy(real, generated, own=torch.mean)
@@ -223,6 +233,10 @@ precision_recall = Check(
             balls(real, generated, k).double().mean(),
             balls(generated, real, k).double().mean(),
         ),
+        "You ask a sample to lie in all balls; one is enough.": lambda real, generated, k: (
+            balls(real, generated, k).all(1).double().mean(),
+            balls(generated, real, k).all(1).double().mean(),
+        ),
         "You gave every ball the same size, the mean radius; each has its own.": lambda real, generated, k: shares(
             real, generated, k, lambda a, b, k: torch.cdist(b, a) <= radii(a, k).mean()
         ),
@@ -270,6 +284,15 @@ copying = Check(
         "You compared with the median of the fresh examples; "
         "compare with each of them.": lambda samples, held_out, train: (
             (nearest(samples, train) < nearest(held_out, train).median()).double().mean()
+        ),
+        "You compared two means, which gives 0 or 1; compare each sample with each fresh example.": lambda samples,
+        held_out, train: (nearest(samples, train).mean() < nearest(held_out, train).mean()).double(),
+        "You return how many pairs there are; their share is meant.": lambda samples, held_out, train: (
+            smaller(nearest(samples, train), nearest(held_out, train)) * len(samples) * len(held_out)
+        ),
+        "You asked whether a sample is nearer to the training set than to the fresh examples; compare with how near "
+        "these are to the training set.": lambda samples, held_out, train: (
+            (nearest(samples, train) < nearest(samples, held_out)).double().mean()
         ),
         "You took the distances to the held-out examples; both are to be to the training set.": lambda samples,
         held_out, train: smaller(nearest(samples, held_out), nearest(held_out, train)),

@@ -45,6 +45,9 @@ shrink = Check(
         "Bilinear interpolation looks at four pixels of each block alone: the mean over the whole block is meant.": (
             lambda x, factor: F.interpolate(x, scale_factor=1 / factor, mode="bilinear")
         ),
+        "You averaged over the channels, too: the colours are gone.": lambda x, factor: (
+            F.avg_pool2d(x, factor).mean(1, keepdim=True).expand(-1, x.shape[1], -1, -1)
+        ),
         "The picture got smaller along one axis only.": lambda x, factor: F.avg_pool2d(x, (factor, 1)),
         "The picture got narrower, not lower.": lambda x, factor: F.avg_pool2d(x, (1, factor)),
     },
@@ -86,6 +89,9 @@ laplacian = Check(
         "between is shifted.": level(detail=lambda x, small: x - enlarge(small, align_corners=True)),
         "The small picture keeps every second pixel, where the mean over blocks is meant.": level(
             small=lambda x: x[..., ::2, ::2]
+        ),
+        "The small picture keeps the largest value of a block, where its mean is meant.": level(
+            small=lambda x: F.max_pool2d(x, 2)
         ),
         "The detail is the picture itself: what the small picture says already is not taken off.": level(
             detail=lambda x, small: x
@@ -167,6 +173,7 @@ last = Check(
             lambda *given: F.softplus(-staged(*given).mean())
         ),
     },
+    may_freeze=("first",),
     gradients=("first", "refiner"),
 )
 

@@ -28,6 +28,15 @@ def per_picture(pixels):
     return pixels.flatten(1).mean(1)
 
 
+def dark_is_as_vivid(answer, fresh: Fresh) -> str | None:
+    (x,) = coloured(fresh)
+    if not torch.allclose(answer(x / 100), per_picture(strength(x)), atol=0.01):
+        return (
+            "A picture that is a hundred times darker has the same saturation, and in yours another: what keeps black "
+            "pixels from a division by 0 must be far smaller than any colour."
+        )
+
+
 saturation = Check(
     reference=lambda x: per_picture(strength(x)),
     draw=coloured,
@@ -55,6 +64,8 @@ saturation = Check(
         "You took brightest and darkest over the picture; those of the three colours at a pixel are meant.": (
             lambda x: strength(x.flatten(2).transpose(1, 2)).mean(1)
         ),
+        "You took brightest and darkest of all numbers of the picture; those of the three colours at a pixel are "
+        "meant.": lambda x: strength(x.flatten(1)[:, :, None, None]).flatten(),
         "You took the most saturated pixel; the mean is meant.": (
             lambda x: strength(x).flatten(1).amax(1)
         ),
@@ -63,6 +74,7 @@ saturation = Check(
             lambda x: per_picture(x.std(1) / x.mean(1))
         ),
     },
+    laws={"dark pictures": dark_is_as_vivid},
 )
 
 
@@ -268,6 +280,9 @@ width = Check(
         ),
         "You stepped to both sides; one step forward is meant.": (
             lambda generator, z, sigma, step: log_width(moves(generator, z, step, back=1.0), 2 * step * sigma)
+        ),
+        "You took the length of the derivative; its square is meant.": (
+            lambda generator, z, sigma, step: log_width(moves(generator, z, step).sqrt() / step, sigma)
         ),
         "You took the length of the change; its square is meant.": (
             lambda generator, z, sigma, step: log_width(moves(generator, z, step).sqrt(), step * sigma)

@@ -30,6 +30,12 @@ kl = Check(
     reference=lambda mean, log_variance: by_unit(mean, log_variance).sum(1),
     draw=encoded,
     returns="a tensor (batch,), one number of nats an example",
+    terms={
+        "½ μ²": lambda mean, log_variance: 0.5 * mean.square().sum(1),
+        "½ σ²": lambda mean, log_variance: 0.5 * log_variance.exp().sum(1),
+        "½ log σ²": lambda mean, log_variance: -0.5 * log_variance.sum(1),
+        "The −½ of every dimension": lambda mean, log_variance: -0.5 * torch.ones_like(mean).sum(1),
+    },
     mistakes={
         "The sign is turned: this is minus the divergence, as it stands in many papers' ELBO.": (
             lambda mean, log_variance: -by_unit(mean, log_variance).sum(1)
@@ -112,6 +118,19 @@ kl_between = Check(
     ).sum(1),
     draw=two_gaussians,
     returns="a tensor (batch,), one number of nats an example",
+    terms={
+        "The ratio of the variances": lambda mean_1, log_variance_1, mean_2, log_variance_2: (
+            0.5 * (log_variance_1 - log_variance_2).exp().sum(1)
+        ),
+        "The shift of the means": lambda mean_1, log_variance_1, mean_2, log_variance_2: (
+            0.5 * ((mean_1 - mean_2).square() * (-log_variance_2).exp()).sum(1)
+        ),
+        "The −½ of every dimension": lambda mean_1, log_variance_1, mean_2, log_variance_2: (
+            -0.5 * torch.ones_like(mean_1).sum(1)
+        ),
+        "The first log-variance": lambda mean_1, log_variance_1, mean_2, log_variance_2: -0.5 * log_variance_1.sum(1),
+        "The second log-variance": lambda mean_1, log_variance_1, mean_2, log_variance_2: 0.5 * log_variance_2.sum(1),
+    },
     mistakes={
         "The two Gaussians are exchanged: the divergence is not symmetric.": (
             lambda mean_1, log_variance_1, mean_2, log_variance_2: (
@@ -122,6 +141,20 @@ kl_between = Check(
             lambda mean_1, log_variance_1, mean_2, log_variance_2: (
                 between(mean_1, log_variance_1, mean_1, log_variance_2)
                 + 0.5 * (mean_1 - mean_2).square() * (-log_variance_1).exp()
+            ).sum(1)
+        ),
+        "The ratio is that of the standard deviations; the variances' is meant.": (
+            lambda mean_1, log_variance_1, mean_2, log_variance_2: (
+                between(mean_1, log_variance_1, mean_2, log_variance_2)
+                + 0.5 * ((log_variance_1 - log_variance_2) / 2).exp()
+                - 0.5 * (log_variance_1 - log_variance_2).exp()
+            ).sum(1)
+        ),
+        "The ratio of the variances is upside down: the first stands above the second.": (
+            lambda mean_1, log_variance_1, mean_2, log_variance_2: (
+                between(mean_1, log_variance_1, mean_2, log_variance_2)
+                + 0.5 * (log_variance_2 - log_variance_1).exp()
+                - 0.5 * (log_variance_1 - log_variance_2).exp()
             ).sum(1)
         ),
         "You did not divide the shift of the means by the second variance.": (
@@ -236,6 +269,10 @@ negative_elbo = Check(
     draw=decoded,
     extremes=far_logits,
     returns="a tensor without axes, the mean over the batch of minus the ELBO, in nats",
+    terms={
+        "The reconstruction": lambda x, logits, mean, log_variance: cross_entropy(x, logits).mean(),
+        "The KL": lambda x, logits, mean, log_variance: price(mean, log_variance).mean(),
+    },
     mistakes={
         "You summed over the batch where the mean is meant.": (
             lambda x, logits, mean, log_variance: (cross_entropy(x, logits) + price(mean, log_variance)).sum()
@@ -269,6 +306,12 @@ negative_elbo = Check(
         "You applied a sigmoid to the logits and then a loss that applies it again.": (
             lambda x, logits, mean, log_variance: (
                 (cross_entropy(x, logits.sigmoid()) + price(mean, log_variance)).mean()
+            )
+        ),
+        "You took half the squared error of the probabilities, a Gaussian's; pixels of 0 and 1 have a Bernoulli's "
+        "cross-entropy.": (
+            lambda x, logits, mean, log_variance: (
+                (0.5 * (x - logits.sigmoid()).square().flatten(1).sum(1) + price(mean, log_variance)).mean()
             )
         ),
         "The KL is missing: this is an autoencoder's loss.": (
@@ -341,6 +384,9 @@ bound = Check(
         ),
         "You subtracted the logarithm of the batch's size where log K is meant, the number of draws.": (
             lambda log_joint, log_q: (log_joint - log_q).logsumexp(0) - math.log(log_q.shape[1])
+        ),
+        "The weight is upside down: it is p(x, z) divided by q(z|x).": (
+            lambda log_joint, log_q: log_mean_exp(log_q - log_joint)
         ),
         "log q is added where it must be subtracted: the weight is p(x, z) divided by q(z|x).": (
             lambda log_joint, log_q: log_mean_exp(log_joint + log_q)
@@ -502,6 +548,10 @@ continuous_bernoulli = Check(
     draw=greys,
     extremes=grey_at_zero,
     returns="a tensor (batch,), one log-density an example",
+    terms={
+        "The logarithm of the normaliser": lambda x, logits: log_normaliser(logits).flatten(1).sum(1),
+        "The cross-entropy": lambda x, logits: -cross_entropy(x, logits),
+    },
     mistakes={
         "The normaliser is missing: the cross-entropy of grey pixels is no density, its mass is below 1.": (
             lambda x, logits: -cross_entropy(x, logits)
@@ -550,7 +600,12 @@ def kl_by_hand(answer: Callable[[], float], mu: Sequence[float], sigma: Sequence
         "That is the divergence of the prior from the posterior, the other way round.": total(
             lambda m, s: (1 + m * m) / (2 * s * s) - 0.5 + math.log(s)
         ),
+        "The −1 of every dimension is missing.": right + len(mu) / 2,
+        "The mean must enter squared.": total(lambda m, s: (abs(m) + s * s - 1) / 2 - math.log(s)),
         "The two codes' costs add up; you took their mean.": right / len(mu),
+        "The logarithm is of σ², or of σ without the ½: yours has log σ, halved once more.": total(
+            lambda m, s: (m * m + s * s - 1 - math.log(s)) / 2
+        ),
     }
     own_number(answer, right, mistakes)
 
@@ -575,6 +630,7 @@ def own_density(
     mistakes = {
         "That is the reconstruction alone: the charge, KL(q || p), has to be paid.": reconstruction,
         "The charge has the wrong sign: KL is subtracted.": reconstruction + kl,
+        "The charge counts twice: it has a factor ½.": reconstruction - 2 * kl,
         "You reconstructed from the mean code alone: over q, w²s² comes to the squared error.": plugged - kl,
         "That is log p(x): no encoder reaches it but the true posterior.": exact,
         "The sign is turned: that is the negative ELBO, a loss.": kl - reconstruction,
@@ -585,9 +641,9 @@ def own_density(
 def own_portraits(answer: Callable[[], float], pictures: Tensor, k: int) -> None:
     """Check the share of variance in the first k principal components of the reader's own pictures."""
 
-    def share(rows: Tensor, power: int) -> float:
+    def share(rows: Tensor, power: int, kept: slice = slice(k)) -> float:
         values = torch.linalg.svdvals(rows.double()) ** power
-        return (values[:k].sum() / values.sum()).item()
+        return (values[kept].sum() / values.sum()).item()
 
     centred = pictures - pictures.mean(0)
     right = share(centred, 2)
@@ -595,6 +651,12 @@ def own_portraits(answer: Callable[[], float], pictures: Tensor, k: int) -> None
         "Variances are the squares of the singular values.": share(centred, 1),
         "Subtract the mean picture first: variance is about the mean.": share(pictures, 2),
         "That is the share that is lost.": 1 - right,
+        "That is the share of one component less.": share(centred, 2, slice(k - 1)),
+        "That is the share of one component more.": share(centred, 2, slice(k + 1)),
+        "That is a sum of squared singular values; divide it by the sum of all.": (
+            torch.linalg.svdvals(centred.double())[:k].square().sum().item()
+        ),
+        "That is the share of the k-th component alone.": share(centred, 2, slice(k - 1, k)),
         "That is a percentage: a share lies between 0 and 1.": 100 * right,
     }
     own_number(answer, right, mistakes, decimals=5)

@@ -114,6 +114,8 @@ losses = Check(
         "You took the critic's loss of absolute values: a critic that ranks the pictures the wrong way round would be "
         "as good as one that ranks them rightly.":
             lambda real, fake: (-(real.mean() - fake.mean()).abs(), -fake.mean()),
+        "The critic's loss is an absolute value: then it cannot tell whether real pictures have the larger scores.":
+            lambda real, fake: ((fake.mean() - real.mean()).abs(), -fake.mean()),
         "Those are hinges. Nothing limits the scores of a Wasserstein critic but its slope.":
             lambda real, fake: (F.relu(1 - real).mean() + F.relu(1 + fake).mean(), -fake.mean()),
         "Those are least squares: a score has no target in the Wasserstein game, neither 1 nor 0.":
@@ -160,7 +162,11 @@ bound = Check(
     lower_bound,
     draw_clouds,
     "a tensor (), at most W1",
-    {
+    terms={
+        "The mean of f over the real samples": lambda g, x, y: (g + apart(x, y)).amin(1).mean(),
+        "The mean of g": lambda g, x, y: -g.mean(),
+    },
+    mistakes={
         "You took the largest over the generated samples, not the smallest: then f rises faster than 1.":
             lambda g, x, y: (g + apart(x, y)).amax(1).mean() - g.mean(),
         "The distance is subtracted. Away from a sample f may rise by the distance; the smallest of all such limits "
@@ -180,6 +186,8 @@ bound = Check(
         "Your f takes g at the nearest generated sample. The smallest of *sums* need not lie there.": lambda g, x, y: (
             (g[apart(x, y).argmin(1)] + apart(x, y).amin(1)).mean() - g.mean()
         ),
+        "In f the numbers g are subtracted; they are added to the distances.":
+            lambda g, x, y: (apart(x, y) - g).amin(1).mean() - g.mean(),
         "The numbers g are missing in f: that is the mean distance to the nearest generated sample, minus a mean.":
             lambda g, x, y: apart(x, y).amin(1).mean() - g.mean(),
         "The mean of g is not taken off: the bound is a difference of two means.":
@@ -410,6 +418,8 @@ def round_with(
                 clamp(critic, bound, biases)
                 if both:
                     clamp(generator, bound)
+        if when == "last":
+            clamp(critic, bound)
 
     def generators():
         down(generator, generator_sign * critic(generator(z[last])).mean(), rate)
@@ -474,6 +484,8 @@ clipping = Check(
             partial(round_with, when="before"),
         "You clip once, at the end of the round. Between the critic's steps its slope is then not held: clip after "
         "every step.": partial(round_with, when="end"),
+        "You clip once, after the critic's last step. Between its steps its slope is then not held: clip after every "
+        "step.": partial(round_with, when="last"),
         "The weights are not clipped at all.": partial(round_with, when="never"),
         "You clip the *gradients*. It is the weights that are to stay in the box.": clipped_slopes,
         "You clip the generator's weights as well. The bound is on the critic's slope; the generator may do what it "
@@ -567,6 +579,8 @@ steepest = Check(
         "of its kernel stand in that row.": lambda weight, u, steps: steepest_slope(weight.sum((2, 3)), u, steps),
         "The gradient runs through the power iteration. Its u and v are held fixed: then the gradient of σ is u vᵀ.":
             through,
+        "The gradient runs through the power iteration, and into the u that you return: both are held fixed.":
+            lambda weight, u, steps: (through(weight, u, steps)[0], powers(weight.flatten(1), u, steps)[0]),
     },
     gradients=("weight",),
 )  # fmt: skip
