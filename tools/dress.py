@@ -13,7 +13,7 @@ NUMBERS = re.compile(rf"({NUMBER.pattern}|[\s\[\](),;:/×·]|±|to|of|–|…|�
 HYPHEN = re.compile(r"(?<![\w.)\]])-(?=[.\d]|inf)|(?<=\de)-(?=\d)")
 SET_UP = {"tag_setup", "tag_set-up"}
 OPENS, CLOSES = re.compile(r"[(\[‘“]+$"), re.compile(r"^[)\]’”.,;:!?]+")
-SHORT = 16  # letters of a name that stays on one line
+SHORT = 12  # letters of a name that stays on one line
 CROWDED = 90  # letters of a row of six columns or more, above which they stand closer
 AS_IT_IS = ["pre", "code", "script", "style", "textarea"]
 
@@ -225,7 +225,8 @@ def join_printed(page: BeautifulSoup) -> None:
             continue
         first, second = before.find("pre"), block.find("pre")
         if first is not None and second is not None:
-            first.extend(list(second.contents))
+            if second.get_text(strip=True):
+                first.extend(list(second.contents))
             block.decompose()
 
 
