@@ -159,7 +159,8 @@ def test_many_columns_stand_closer_only_if_there_is_much_in_them():
 
 def test_what_a_cell_prints_in_several_goes_is_one_block():
     block = '<div class="output stream"><pre>%s\n</pre></div>'
-    page = soup(f'<div class="cell_output">{block % 1}{block % 2}{block % ''}{block % 3}<div>table</div>{block % 4}</div>')
+    first, second = (block * 4) % (1, 2, "", 3), block % 4
+    page = soup(f'<div class="cell_output">{first}<div>table</div>{second}</div>')
     dress.join_printed(page)
     assert [pre.get_text() for pre in page.select("pre")] == ["1\n2\n3\n", "4\n"]
 
