@@ -1,5 +1,7 @@
 """The builder: what it does to notebooks and pages, without building a site."""
 
+import re
+
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
@@ -130,6 +132,39 @@ def test_the_index_s_name_needs_no_row_of_its_own():
     assert len(table(several, ["1", "2", "3"]).select("thead tr")) == 2
 
 
+def test_rows_without_names_are_not_numbered():
+    page = table("<tr><th></th><th>a</th><th>b</th></tr>", ["0", "x", "1"], ["1", "y", "2"])
+    assert [row.get_text("|") for row in page.select("tr")] == ["a|b", "x|1", "y|2"]
+    counted = ["<tr><th>code</th><th>a</th><th>b</th></tr>", ["0", "x", "1"], ["1", "y", "2"]]
+    assert [row.get_text("|") for row in table(*counted).select("tr")] == ["code|a|b", "0|x|1", "1|y|2"]
+
+
+def test_a_short_word_among_numbers_stands_with_them():
+    page = table("<tr><th>model</th><th>score</th></tr>", ["VAE", "-1.9"], ["flow", "-2"], ["GAN", "none"])
+    assert [cell.get_text() for cell in page.select(".belamy-number")] == ["score", "−1.9", "−2", "none"]
+
+
+def test_settings_have_their_thousands_parted():
+    page = soup('<article><table id="T_settings"><tbody><tr><td>points</td><td>65536</td><td>512</td><td>(8, 1000)</td>'
+                "</tr></tbody></table></article>")  # fmt: skip
+    dress.tabulate(page)
+    assert [cell.get_text() for cell in page.select("td")] == ["points", "65,536", "512", "(8, 1000)"]
+
+
+def test_many_columns_stand_closer_only_if_there_is_much_in_them():
+    head = "<tr>" + "<th>n</th>" * 6 + "</tr>"
+    assert not table(head, ["0.1"] * 6).select(".belamy-crowded")
+    assert table(head, ["0.084 [0.081, 0.086]"] * 6).select(".belamy-crowded")
+
+
+def test_what_a_cell_prints_in_several_goes_is_one_block():
+    block = '<div class="output stream"><pre>%s\n</pre></div>'
+    first, second = (block * 4) % (1, 2, "", 3), block % 4
+    page = soup(f'<div class="cell_output">{first}<div>table</div>{second}</div>')
+    dress.join_printed(page)
+    assert [pre.get_text() for pre in page.select("pre")] == ["1\n2\n3\n", "4\n"]
+
+
 def test_an_empty_corner_is_the_head_of_nothing():
     page = table("<tr><th></th><th>a</th></tr>", ["1", "2"])
     assert [cell.name for cell in page.select("thead tr > *")] == ["td", "th"]
@@ -244,6 +279,13 @@ def test_node_comes_from_its_wheel_else_from_the_machine_else_the_error_says_wha
     monkeypatch.setattr(formulas.shutil, "which", lambda name: None)
     with pytest.raises(BookError, match="make setup"):
         formulas.node()
+
+
+def test_the_ledger_begins_with_the_book_s_own_sources_and_knows_their_names():
+    sources = ["Arjovsky et al. 2017, §4", "Interactive-arts slides, 'Architecture'", "Portrait study, §1"]
+    rows = [{"source": source, "claim": "c", "measured": "m", "verdict": "undecided", "at": "fig"} for source in sources]
+    found = re.findall("^## (.*)$", ledger.tables(rows, ["undecided"]), re.MULTILINE)
+    assert found == ["Portrait study", "Interactive arts", "Arjovsky et al. 2017"]
 
 
 def test_the_ledger_keeps_formulas_and_escapes_all_else():

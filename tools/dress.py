@@ -13,11 +13,17 @@ NUMBERS = re.compile(rf"({NUMBER.pattern}|[\s\[\](),;:/×·]|±|to|of|–|…|�
 HYPHEN = re.compile(r"(?<![\w.)\]])-(?=[.\d]|inf)|(?<=\de)-(?=\d)")
 SET_UP = {"tag_setup", "tag_set-up"}
 OPENS, CLOSES = re.compile(r"[(\[‘“]+$"), re.compile(r"^[)\]’”.,;:!?]+")
+SHORT = 12  # letters of a name that stays on one line
+CROWDED = 90  # letters of a row of six columns or more, above which they stand closer
 AS_IT_IS = ["pre", "code", "script", "style", "textarea"]
 
 
 def dress(page: BeautifulSoup) -> None:
-    for step in (merge_folds, lower_hero, tabulate, print_minus, hold_together, enlarge_pictures, keep_proportions):
+    steps = (
+        merge_folds, lower_hero, tabulate, join_printed, print_minus, hold_together, enlarge_pictures,
+        keep_proportions,
+    )  # fmt: skip
+    for step in steps:
         step(page)
 
 
@@ -84,6 +90,9 @@ def tabulate(page: BeautifulSoup) -> None:
         for style in table.parent.find_all("style", recursive=False):
             style.decompose()
         lift_index_name(table)
+        drop_row_numbers(table)
+        if table.get("id") == "T_settings":
+            part_thousands(table)
         for corner in table.select("thead th"):
             if not corner.get_text(strip=True):
                 corner.name = "td"  # the head of nothing
@@ -92,6 +101,7 @@ def tabulate(page: BeautifulSoup) -> None:
             label_cells(table)
         else:
             name_rows(table)
+            close_ranks(table)
             let_scroll(page, table)
 
 
@@ -115,6 +125,23 @@ def lift_index_name(table: Tag) -> None:
         last[0].parent.decompose()
 
 
+def drop_row_numbers(table: Tag) -> None:
+    """pandas numbers rows that have no names: 0, 1, 2 below an empty corner say nothing."""
+    head, body = rows_of(table, "thead"), rows_of(table, "tbody")
+    firsts = [row[0].get_text(strip=True) for row in body if row]
+    nameless = head and all(row and not row[0].get_text(strip=True) for row in head)
+    if nameless and len(body) > 1 and firsts == [str(k) for k in range(len(body))] and len(body[0]) > 2:
+        for row in [*head, *body]:
+            row[0].decompose()
+
+
+def part_thousands(table: Tag) -> None:
+    """Settings are Python's own numbers, 65536; the book writes 65,536."""
+    for cell in (cell for row in rows_of(table, "tbody") for cell in row):
+        if re.fullmatch(r"\d{4,}", cell.get_text(strip=True)):
+            cell.string = f"{int(cell.get_text(strip=True)):,}"
+
+
 def align_numbers(table: Tag) -> None:
     body = [row for row in rows_of(table, "tbody") if not any(cell.get("colspan") for cell in row)]
     width = max(map(len, body), default=0)
@@ -125,7 +152,7 @@ def align_numbers(table: Tag) -> None:
         for cell in numbers:
             for text in cell.find_all(string=HYPHEN):
                 text.replace_with(NavigableString(HYPHEN.sub("−", text)))
-        if not cells or len(numbers) < len(cells):
+        if not cells or (len(numbers) < len(cells) and not is_mostly_numbers(cells, numbers)):
             for cell in numbers:  # '0.31 ± 0.02' among words; an interval may stand on a second line
                 if "[" not in cell.get_text():
                     cell["class"] = [*cell.get("class", []), "belamy-one-line"]
@@ -135,12 +162,27 @@ def align_numbers(table: Tag) -> None:
             cell["class"] = [*cell.get("class", []), "belamy-number"]
 
 
+def is_mostly_numbers(cells: list[Tag], numbers: list[Tag]) -> bool:
+    """A column of numbers in which a short word stands for one: 'none', 'digits'."""
+    words = [cell for cell in cells if cell not in numbers]
+    return len(numbers) > len(words) and all(len(cell.get_text(" ", strip=True)) <= SHORT for cell in words)
+
+
 def name_rows(table: Tag) -> None:
     """What a row is called stays readable beside columns of numbers: a short name on one line, a long one on few."""
     for row in rows_of(table, "tbody"):
         if row and not is_number(row[0]) and not row[0].select(".math"):
-            short = len(row[0].get_text(" ", strip=True)) <= 12
+            short = len(row[0].get_text(" ", strip=True)) <= SHORT
             row[0]["class"] = [*row[0].get("class", []), "belamy-one-line" if short else "belamy-long"]
+
+
+def close_ranks(table: Tag) -> None:
+    """Many columns with much in them stand closer, so that they fit the page."""
+    rows = rows_of(table, "thead") + rows_of(table, "tbody")
+    width = max(map(len, rows), default=0)
+    longest = [max(len(row[k].get_text(" ", strip=True)) for row in rows if len(row) == width) for k in range(width)]
+    if width >= 6 and sum(longest) > CROWDED:
+        table["class"] = [*table["class"], "belamy-crowded"]
 
 
 def is_number(cell: Tag) -> bool:
@@ -173,6 +215,19 @@ def let_scroll(page: BeautifulSoup, table: Tag) -> None:
 
 
 # --- print-outs ----------------------------------------------------------------------------------
+
+
+def join_printed(page: BeautifulSoup) -> None:
+    """What a cell prints in several goes is one block."""
+    for block in page.select(".cell_output > .output.stream"):
+        before = block.find_previous_sibling()
+        if before is None or before.get("class") != block.get("class"):
+            continue
+        first, second = before.find("pre"), block.find("pre")
+        if first is not None and second is not None:
+            if second.get_text(strip=True):
+                first.extend(list(second.contents))
+            block.decompose()
 
 
 def print_minus(page: BeautifulSoup) -> None:

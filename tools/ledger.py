@@ -13,6 +13,8 @@ PAGE = "chapters/ledger"
 MIME = "application/vnd.belamy.claims+json"  # of belamy.claims, which it would take seconds to import
 SILENT = ("reading-the-code", "prerequisites")  # pages that put no source to the test
 TABLES, COUNT = "<!-- claims -->", "<!-- count of verdicts -->"
+SOURCES = ("Augmentation slides", "Portrait study", "AVA paper", "AVA slides", "Interactive arts")  # the book's own
+SAME = {"Interactive-arts slides": "Interactive arts"}
 Row = dict[str, str]
 
 
@@ -58,9 +60,9 @@ def take_claims(path: Path, notebook: NotebookNode) -> dict[str, list] | None:
 
 
 def tables(rows: list[Row], verdicts: list[str]) -> str:
-    """One table for each source, in the order in which the chapters meet them."""
-    text = []
-    for document in dict.fromkeys(document_of(row) for row in rows):
+    """One table for each source: first the book's own, then papers in the order in which the chapters meet them."""
+    text, found = [], list(dict.fromkeys(document_of(row) for row in rows))
+    for document in sorted(found, key=lambda name: SOURCES.index(name) if name in SOURCES else len(SOURCES)):
         own = [row for row in rows if document_of(row) == document]
         text += [f"## {document}", "", count(own, verdicts), ""]
         text += [":::{div} belamy-ledger", ""]
@@ -70,7 +72,8 @@ def tables(rows: list[Row], verdicts: list[str]) -> str:
 
 
 def document_of(row: Row) -> str:
-    return row["source"].partition(", ")[0]
+    name = row["source"].partition(", ")[0]
+    return SAME.get(name, name)
 
 
 def line(row: Row) -> str:
