@@ -566,6 +566,15 @@ def test_a_history_by_hand():
     assert history.values == [[1.0, 2.0]] and history.epochs == [0]
 
 
+@pytest.mark.parametrize("form", ["foreach", "fused"])
+def test_an_optimiser_s_own_form_is_left_alone(form):
+    game = Game({"net": nn.Linear(2, 1)}, [Player(["net"], lambda nets, batch, noise: nets.net(batch.x).mean())])
+    fit(game, torch.ones(4, 2), rounds=1, batch_size=4, device="cpu", progress=False,
+        optimizer=partial(torch.optim.SGD, lr=0.1, **{form: form == "foreach"}))  # fmt: skip
+    (group,) = game.optimizers["net"].param_groups
+    assert bool(group["foreach"]) == (form == "foreach") and not group["fused"]
+
+
 def test_weights_are_drawn_from_the_seed_and_the_net_s_name():
     idle = lambda nets, batch, noise: 0.0  # noqa: E731
     game = Game({"one": nn.Linear(3, 2), "two": nn.Linear(3, 2)}, [Player(["one", "two"], idle)], seed=5)
