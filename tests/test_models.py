@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.optim import Adam
+from torch.optim import SGD, Adam
 
 from belamy import losses, nets
 from belamy.data import digits
-from belamy.game import Average, Game, Group, Player, Pool, evaluate, fit, latents, linear_to_zero
+from belamy.game import Average, Game, Group, Noise, Player, Pool, evaluate, fit, latents, linear_to_zero
 
 train = partial(fit, progress=False, device="cpu", batch_size=64)
 
@@ -56,39 +56,91 @@ def test_wgan_gp():
     assert evaluate(wgan, critic_loss, data)["slope"] < 0.1  # a penalty is measured though nothing is trained
 
 
-def test_vae_gan():
+class FewDigits:
+    x = digits("train").images[:16] / 255
+
+    def __len__(self):
+        return len(self.x)
+
+
+def vae_gan(weight):
+    """Larsen et al. 2016 on 8x8 digits: a forward that three players share, and their losses; ``weight`` is gamma."""
+
     def forward(nets, batch, noise):
         mean, log_variance = nets.encoder(batch.x)
-        fake = nets.decoder(losses.reparameterise(mean, log_variance, noise)).sigmoid()
-        (scores, fake_scores), (real, seen) = zip(*(  # the discriminator's hidden layer tells what is alike
-            (score, hidden[0]) for score, hidden in
-            (networks.features_of(nets.discriminator, x, ["1"]) for x in (batch.x, fake))
-        ))  # fmt: skip
+        again = nets.decoder(losses.reparameterise(mean, log_variance, noise)).sigmoid()
+        drawn = nets.decoder(noise.normal(len(batch), 8)).sigmoid()
+        pictures = {"real": batch.x, "again": again, "drawn": drawn}
+        seen = {name: features_of(nets.discriminator, x, ["1"]) for name, x in pictures.items()}
+        unlike = (seen["real"][1][0] - seen["again"][1][0]).square().sum(1).mean() / 2
         kl = losses.kl_to_standard_normal(mean, log_variance).mean()
-        return scores, fake_scores, 0.5 * (real - seen).square().sum(1).mean(), kl
+        return {name: score for name, (score, _) in seen.items()} | {"unlike": unlike, "kl": kl}
 
-    def discriminator_loss(nets, batch, shared):
-        return losses.minimax_discriminator(*shared[:2])
+    def encoder(nets, batch, shared):
+        return {"prior": losses.Term(shared["kl"], 0.1), "likeness": shared["unlike"]}
 
-    def encoder_loss(nets, batch, shared):
-        return {"likeness": shared[2], "kl": losses.Term(shared[3], 0.1)}
+    def decoder(nets, batch, shared):
+        fool = {name: losses.non_saturating_generator(shared[name]) for name in ("again", "drawn")}
+        return {"likeness": losses.Term(shared["unlike"], weight), **fool}
 
-    def decoder_loss(nets, batch, shared):
-        return {"likeness": shared[2], "fool": losses.Term(losses.non_saturating_generator(shared[1]), 0.1)}
+    def discriminator(nets, batch, shared):
+        caught = {name: F.softplus(shared[name]).mean() for name in ("again", "drawn")}
+        return {"real": F.softplus(-shared["real"]).mean(), **caught}
 
-    networks, shape, data = nets, (1, 8, 8), digits("train")
+    features_of, shape = nets.features_of, (1, 8, 8)
     body = nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU()
-    judge = nn.Sequential(nn.Flatten(), *body, nn.Linear(32, 1), nn.Flatten(0))
-    players = [Player([name], loss) for name, loss in (
-        ("encoder", encoder_loss), ("decoder", decoder_loss), ("discriminator", discriminator_loss))]  # fmt: skip
-    encoder, decoder = nets.MLPEncoder(shape, 8, (64,)), nets.MLPDecoder(shape, 8, (64,))
-    parts = {"encoder": encoder, "decoder": decoder, "discriminator": judge}
-    game = Game(parts, [Group(players, forward)], seed=0)
+    parts = {
+        "encoder": nets.MLPEncoder(shape, 8, (64,)),
+        "decoder": nets.MLPDecoder(shape, 8, (64,)),
+        "discriminator": nn.Sequential(nn.Flatten(), *body, nn.Linear(32, 1), nn.Flatten(0)),
+    }
+    players = [Player([loss.__name__], loss) for loss in (encoder, decoder, discriminator)]
+    return Game(parts, [Group(players, forward)], seed=0)
+
+
+def test_vae_gan():
+    game, data = vae_gan(10), digits("train")
     train(game, data, epochs=40, optimizer=partial(Adam, lr=2e-3))
     x = data.images[:200] / 255
     with torch.no_grad():
         again = game.nets.decoder(game.nets.encoder(x)[0]).sigmoid()
     assert (again - x).square().mean() < 0.6 * (x - x.mean(0)).square().mean()  # better than the mean image
+
+
+def test_the_terms_of_a_vae_gan_reach_the_players_that_they_should_and_no_other():
+    game = vae_gan(0.5)
+    (group,) = game.turns
+    batch = FewDigits()
+    shared = group.forward(game.nets, batch, Noise(seed=0))
+    parameters = {name: list(net.parameters()) for name, net in game.nets.items()}
+
+    def gradients(value):
+        """By net, of what reaches it."""
+        of = {n: torch.autograd.grad(value, p, allow_unused=True, retain_graph=True) for n, p in parameters.items()}
+        return {n: g for n, g in of.items() if any(part is not None and part.abs().sum() > 0 for part in g)}
+
+    # What each quantity depends on, and what each player's loss therefore moves in its own net.
+    assert set(gradients(shared["kl"])) == {"encoder"}
+    assert set(gradients(shared["unlike"])) == set(gradients(shared["again"].mean())) == set(parameters)
+    assert set(gradients(shared["drawn"].mean())) == {"decoder", "discriminator"}
+    assert set(gradients(shared["real"].mean())) == {"discriminator"}
+    wanted = {
+        "encoder": 0.1 * shared["kl"] + shared["unlike"],
+        "decoder": 0.5 * shared["unlike"] + F.softplus(-shared["again"]).mean() + F.softplus(-shared["drawn"]).mean(),
+        "discriminator": F.softplus(-shared["real"]).mean() + F.softplus(shared["again"]).mean()
+        + F.softplus(shared["drawn"]).mean(),
+    }  # fmt: skip
+    own = {name: gradients(loss)[name] for name, loss in wanted.items()}
+    before = {name: [p.detach().clone() for p in group] for name, group in parameters.items()}
+
+    def same_draws(nets, given, noise):
+        return group.forward(nets, batch, Noise(seed=0))
+
+    again = Game(dict(game.nets), [Group(group.players, same_draws)])
+    train(again, digits("train"), rounds=1, optimizer=partial(SGD, lr=1.0))
+    for name, was in before.items():
+        for parameter, old, gradient in zip(again.nets[name].parameters(), was, own[name], strict=True):
+            assert torch.allclose(parameter, old - gradient, atol=1e-6), name
 
 
 def test_cyclegan():
