@@ -82,17 +82,22 @@ class Book:
         recorded = [path.name for path in (self.root / "data" / "runs").glob("*")]
         return {*recorded, *(path.stem for path in (self.root / "chapters" / "runs").glob("*.ipynb"))}
 
+    @cached_property
+    def texts(self) -> set[str]:
+        """Names of the texts among the data, each of which concerns only those that name it."""
+        return {path.stem for path in (self.root / "data").glob("*.txt")}
+
     def digests(self, notebook: NotebookNode) -> dict[str, str]:
         """What an execution of `notebook` depends on, part by part."""
         code = code_of(notebook)
-        others = {name for name in self.runs if name not in code}
+        others = {name for name in self.runs | self.texts if name not in code}
         checks = {}
         if "from belamy.check import" in code:  # an exercise's; no chapter depends on them
             checks["checks"] = tree_digest(self.root / "lib" / "belamy" / "check", content=code_in)
         return {
             "code": digest(code),
             "lib": self.surroundings["lib"],
-            "data": tree_digest(self.root / "data", others),
+            "data": tree_digest(self.root / "data", others | {"README"}),
             "runs": tree_digest(self.root / "chapters" / "runs", others, code_in),
             **self.surroundings,
             **checks,
