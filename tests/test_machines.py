@@ -311,7 +311,7 @@ class TestCommands:
         assert commands(*how, "book").stdout == ": -m tools.website book\n"
         done = commands(*how, "test")
         assert done.returncode == 0, done.stderr
-        after = [f"tests/{name}.py" for name in ("test_site", "test_notebooks", "test_lab")]
+        after = [f"tests/{name}.py" for name in ("test_site", "test_notebooks")]
         ignored = " ".join(f"--ignore={name}" for name in after)
         nbval = "--nbval-lax --nbval-current-env --nbval-cell-timeout=1800"
         assert done.stdout.splitlines() == [

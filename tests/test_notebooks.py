@@ -166,14 +166,14 @@ def test_the_wheel_is_the_same_every_time_and_its_record_is_true():
 def test_a_run_is_carried_with_the_checksums_of_what_is_carried(tmp_path, monkeypatch):
     code = 'runs.load("vae-portraits").weights(), picture("manifold.png")'
     files = notebooks.recorded(BOOK, code)
-    assert sorted(files) == [f"runs/vae-portraits/{n}" for n in ("manifold.png", "run.json", "weights.safetensors")]
+    assert sorted(files) == [f"data/runs/vae-portraits/{n}" for n in ("manifold.png", "run.json", "weights.safetensors")]
     for name, data in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
-    monkeypatch.setenv("BELAMY_DATA", str(tmp_path))
+    monkeypatch.setenv("BELAMY_DATA", str(tmp_path / "data"))
     assert notebooks.runs.load("vae-portraits").weights()
     whole = (ROOT / "data/runs/vae-portraits/weights.safetensors").read_bytes()
-    assert hashlib.sha256(whole).digest() == hashlib.sha256(files["runs/vae-portraits/weights.safetensors"]).digest()
+    assert hashlib.sha256(whole).digest() == hashlib.sha256(files["data/runs/vae-portraits/weights.safetensors"]).digest()
 
 
 def test_a_set_up_cell_that_was_cut_off_says_so():

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 EVENLY = ("-n", "2", "--dist", "worksteal")
 BY_NOTEBOOK = ("-n", "2", "--dist", "loadscope")  # a notebook's cells stay with one kernel
-AFTER = ("test_site", "test_notebooks", "test_lab")  # they need the built site
+AFTER = ("test_site", "test_notebooks")  # they need the built site
 CELL_TIMEOUT = 1800  # seconds
 TEST_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "BELAMY_PROFILE": "cpu"}
 
