@@ -10,7 +10,8 @@ from tools.book import Book, BookError, code_cells
 from tools.formulas import WRITTEN_INLINE
 
 PAGE = "chapters/ledger"
-MIME = "application/vnd.belamy.claims+json"  # of belamy.claims, which it would take seconds to import
+OUR_OWN = "application/vnd.belamy."
+MIME = f"{OUR_OWN}claims+json"  # of belamy.claims, which it would take seconds to import
 SILENT = ("reading-the-code", "prerequisites")  # pages that put no source to the test
 TABLES, COUNT = "<!-- claims -->", "<!-- count of verdicts -->"
 SOURCES = ("Augmentation slides", "Portrait study", "AVA paper", "AVA slides", "Interactive arts")  # the book's own
@@ -44,11 +45,14 @@ def fill(book: Book, chapters: dict[Path, NotebookNode], source: Path) -> None:
 def take_claims(path: Path, notebook: NotebookNode) -> dict[str, list] | None:
     """The claims that a chapter displayed, and the verdicts that there are.
 
-    Jupyter Book does not know such an output: the notebook keeps the tables that stand beside it.
+    Jupyter Book knows no output of our own kinds: the notebook keeps the tables that stand beside them.
     A chapter may show several, and one that did not run to its end none.
     """
     outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
     found = [output.data.pop(MIME) for output in outputs if MIME in output.get("data", {})]
+    for output in outputs:
+        for kind in [kind for kind in output.get("data", {}) if kind.startswith(OUR_OWN)]:
+            del output.data[kind]
     if found:
         return {"claims": [row for part in found for row in part["claims"]], "verdicts": found[0]["verdicts"]}
     if notebook.metadata.get("incomplete"):
