@@ -4,13 +4,14 @@ import contextlib
 import io
 import math
 import random
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from belamy.check import Check, Fresh, Wrong
+from belamy.check import Check, Fresh, Wrong, own_number
 from belamy.errors import BelamyError
 
 
@@ -45,12 +46,25 @@ def test_wrong_is_an_error_of_the_library_and_an_assertion_and_shows_its_reason_
     assert wrong._render_traceback_() == ["Not yet right: the sign is turned"]
 
 
-def test_a_starter_s_error_passes_through():
-    def starter(x, weight):
+def test_a_starter_is_told_in_a_sentence_that_shows_no_line_of_the_check():
+    def starter(x=None, weight=None):
         raise NotImplementedError
 
-    with pytest.raises(NotImplementedError):
-        CHECK(starter)
+    for check in (CHECK, partial(own_number, right=1.0, mistakes={})):
+        with pytest.raises(NotImplementedError) as told:
+            check(starter)
+        sentence = "Not answered yet: `starter` still has the starter's `raise NotImplementedError`."
+        assert told.value._render_traceback_() == [sentence] and isinstance(told.value, BelamyError)
+
+
+def test_a_number_s_function_that_stops_or_is_none_is_told_so():
+    def broken():
+        return undefined_name  # noqa: F821
+
+    with pytest.raises(Wrong, match="stops with NameError: .*undefined_name"):
+        own_number(broken, 1.0, {})
+    with pytest.raises(Wrong, match="takes the function itself"):
+        own_number(1.0, 1.0, {})
 
 
 @pytest.mark.parametrize(

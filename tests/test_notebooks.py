@@ -83,6 +83,8 @@ def test_the_classroom_s_versions_are_plain_and_carry_the_library(finish, path):
     versions = (classroom.student, classroom.instructor)
     student, instructor = [finish(make(source, path.stem), path) for make in versions]
     assert plain.left_raw(student) == plain.left_raw(instructor) == []
+    texts = [cell.source for cell in instructor.cells if cell.cell_type == "markdown"]
+    assert not [text for text in texts if re.search(r"\bExercise (?![A-Z]?\.?\d)", text)]  # a link without its number
     for made in (student, instructor):
         (setup,) = (cell.source for cell in made.cells if exercises.has_tag(cell, "setup"))
         assert "CARRIED" in setup

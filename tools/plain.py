@@ -239,7 +239,7 @@ class Page:
         """Roles and footnotes."""
         roles: dict[str, Callable[[str, str], str]] = {
             "numref": lambda shown, to: self.linked(self.places.numbered(to, shown), to),
-            "ref": lambda shown, to: self.linked(shown or self.places.label(to)[2] or to, to),
+            "ref": lambda shown, to: self.linked(shown or self.named(to), to),
             "eq": lambda _, to: self.equation(to),
             "doc": self.document,
             "term": self.term,
@@ -278,6 +278,11 @@ class Page:
 
     def linked(self, text: str, label: str) -> str:
         return self.places.link(text, *self.places.label(label)[:2])
+
+    def named(self, label: str) -> str:
+        """What Sphinx calls it; an exercise, of which it says its kind alone, by its number."""
+        title = self.places.label(label)[2] or label
+        return self.places.numbered(label, "Exercise %s") if title.strip() == "Exercise" else title
 
     def equation(self, name: str) -> str:
         page, anchor, number = self.places.equation(name)

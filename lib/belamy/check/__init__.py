@@ -88,6 +88,16 @@ class Wrong(BelamyError, AssertionError):
         return [f"Not yet right: {self}"]
 
 
+class NotAnswered(BelamyError, NotImplementedError):
+    """A starter as it was given out. A notebook shows a sentence, and no line of the check, which knows the answer."""
+
+    def __init__(self, name: str):
+        super().__init__(f"Not answered yet: `{name}` still has the starter's `raise NotImplementedError`.")
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
 class Fresh:
     """Numbers for one draw of a check.
 
@@ -171,7 +181,7 @@ class Check:
 
         Raises:
             Wrong: it is not right; the message says why.
-            NotImplementedError: the answer raised it, as a starter does.
+            NotAnswered: the answer raises NotImplementedError, as a starter does.
         """
         with untouched_randomness(fresh := Fresh(seed)):
             call = self.guarded(answer)
@@ -214,7 +224,7 @@ class Check:
             try:
                 value = answer(*given)
             except NotImplementedError:
-                raise
+                raise NotAnswered(getattr(answer, "__name__", "your function")) from None
             except Exception as error:
                 raise Wrong(f"Your function stops with {type(error).__name__}: {error}{place(error)}") from error
             for name, old, new in zip(self.names, before, given):
@@ -554,9 +564,16 @@ def own_number(answer: Callable[[], float], right: float, mistakes: Mapping[str,
 
     Raises:
         Wrong: it is not right; the message says why if the mistake is among those named.
-        NotImplementedError: the answer raised it, as a starter does.
+        NotAnswered: the answer raises NotImplementedError, as a starter does.
     """
-    value = answer()
+    if not callable(answer):
+        raise Wrong("The check takes the function itself: keep its line `def …`, and return your number there.")
+    try:
+        value = answer()
+    except NotImplementedError:
+        raise NotAnswered(answer.__name__) from None
+    except Exception as error:
+        raise Wrong(f"Your function stops with {type(error).__name__}: {error}{place(error)}") from error
     if type(value) not in (float, int):
         raise Wrong(f"`{answer.__name__}` returns {kind(value)} where a plain number is meant.{remedy(value, 0.0)}")
     near = lambda other: abs(value - other) <= 10.0**-decimals * max(1.0, abs(other))
