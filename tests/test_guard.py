@@ -136,7 +136,11 @@ def test_stored_outputs_are_refused_when_code_library_or_data_changed(tiny):
     tiny.edit("lib/belamy/__init__.py", "ANSWER = 2\n")
     with pytest.raises(BookError, match="01-tiny.ipynb: changed: code, lib\n"):
         website.build_stored(tiny.book)
-    tiny.edit("data/README.md", "Something.\n")
+    tiny.edit("data/README.md", "Something.\n")  # no code reads it,
+    tiny.edit("data/prose.txt", "Something.\n")  # and a text concerns those that name it
+    with pytest.raises(BookError, match="changed: code, lib\n"):
+        website.build_stored(tiny.book)
+    tiny.edit("data/numbers.csv", "1\n")
     with pytest.raises(BookError, match="changed: code, lib, data\n"):
         website.build_stored(tiny.book)
 
