@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from belamy.check import Check, Fresh, Wrong
+from belamy.check import Check, Fresh, Wrong, own_number
 from belamy.errors import BelamyError
 
 
@@ -45,12 +45,30 @@ def test_wrong_is_an_error_of_the_library_and_an_assertion_and_shows_its_reason_
     assert wrong._render_traceback_() == ["Not yet right: the sign is turned"]
 
 
-def test_a_starter_s_error_passes_through():
-    def starter(x, weight):
+@pytest.mark.parametrize("check", [CHECK, lambda answer: own_number(answer, 1.0, {})], ids=["function", "number"])
+def test_a_starter_and_an_error_in_an_answer_are_told_without_a_traceback(check):
+    def starter(*given):
         raise NotImplementedError
 
+    def broken(*given):
+        return unknown  # noqa: F821
+
+    def not_for_this_tensor(*given):
+        raise NotImplementedError("no kernel")
+
+    shown = {
+        starter: "Not answered yet: `starter` still has the starter's `raise NotImplementedError`.",
+        broken: "Not yet right: Your function stops with NameError: name 'unknown' is not defined (at `return unknown",
+        not_for_this_tensor: "Not yet right: Your function stops with NotImplementedError: no kernel",
+    }
+    for answer, told in shown.items():
+        with pytest.raises(BelamyError) as error:
+            check(answer)
+        assert "".join(error.value._render_traceback_()).startswith(told)
     with pytest.raises(NotImplementedError):
-        CHECK(starter)
+        check(starter)
+    with pytest.raises(Wrong, match="here came a float"):
+        check(1.0)
 
 
 @pytest.mark.parametrize(

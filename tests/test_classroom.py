@@ -214,6 +214,7 @@ def test_suspicious_is_what_an_answer_does_not_need(source):
         ("x.__class__", "touches x.__class__"),
         ("import belamy as b\nb.check.double = print", "touches b.check.double"),
         ("check.double = print", "touches check.double"),
+        ("double = check.double.reference", "touches check.double.reference"),
     ):
         assert grading.suspicions(answered(released, double=code)) == [told]
     usual = "import torch\nfrom torch.nn import functional as F\ncheck.double(double)"

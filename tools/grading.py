@@ -32,6 +32,7 @@ TOO_LONG = -getattr(signal, "SIGPROF", 1)  # the status of a process whose time 
 USUAL = {"belamy", "collections", "dataclasses", "functools", "itertools", "math", "matplotlib", "numpy", "pandas"}
 USUAL |= {"random", "scipy", "seaborn", "sklearn", "torch", "torchvision", "typing", "IPython"}
 UNUSUAL = {"exec", "eval", "compile", "__import__", "open", "globals", "vars", "setattr", "delattr", "breakpoint"}
+INSIDE = {"reference", "mistakes", "terms"}  # what of a check gives its answer away
 OTHERS = re.compile(r"check$|belamy$|__(?!init__|call__)")  # names that are not a student's to give
 SET_ASIDE = 'raise NotImplementedError("set aside before grading: {reason}")'
 
@@ -199,7 +200,7 @@ def suspicions(notebook: NotebookNode) -> list[str]:
             elif isinstance(node, ast.Attribute):
                 root, patched = ast.unparse(node).partition(".")[0], isinstance(node.ctx, ast.Store)
                 hidden = node.attr.startswith("_") and node.attr not in ("__init__", "__call__") and root != "self"
-                if hidden or patched and root in imported:
+                if hidden or (patched or node.attr in INSIDE) and root in imported:
                     found.append(f"touches {ast.unparse(node)}")
             elif isinstance(node, ast.FunctionDef | ast.ClassDef) and OTHERS.match(node.name):
                 found.append(f"defines {node.name}")

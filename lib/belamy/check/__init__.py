@@ -88,6 +88,13 @@ class Wrong(BelamyError, AssertionError):
         return [f"Not yet right: {self}"]
 
 
+class NotAnswered(BelamyError, NotImplementedError):
+    """An answer is still the starter. A notebook shows no traceback: it would lead through the check's source."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Not answered yet: {self}"]
+
+
 class Fresh:
     """Numbers for one draw of a check.
 
@@ -130,6 +137,9 @@ class Fresh:
 class Check:
     """What a right answer does: ``check.kl = Check(reference, draw, …)``, called with the answer.
 
+    The reference can be read and called: a check helps whoever wants to learn. Before grades are given,
+    `tools.grading` points at answers that use it.
+
     Attributes:
         reference: the right function; its signature is that of the answer. What it returns says which
             type, shape and dtype are meant: a tensor, a float, an int, a bool, or a tuple, a list or a dict of these.
@@ -171,7 +181,7 @@ class Check:
 
         Raises:
             Wrong: it is not right; the message says why.
-            NotImplementedError: the answer raised it, as a starter does.
+            NotAnswered: the answer is still the starter, a NotImplementedError.
         """
         with untouched_randomness(fresh := Fresh(seed)):
             call = self.guarded(answer)
@@ -211,12 +221,7 @@ class Check:
             except ValueError:
                 pass  # a function without a signature
             before = [copied(value) for value in given]
-            try:
-                value = answer(*given)
-            except NotImplementedError:
-                raise
-            except Exception as error:
-                raise Wrong(f"Your function stops with {type(error).__name__}: {error}{place(error)}") from error
+            value = called(answer, *given)
             for name, old, new in zip(self.names, before, given):
                 thaw = isinstance(old, nn.Module) and name not in self.may_freeze
                 if thaw and frozen(new) and not frozen(old):
@@ -545,6 +550,17 @@ class Check:
         return {name: torch.cat([arrived(t).flatten() for t in parts]) for name, parts in targets.items()}
 
 
+def called(answer: Callable, *given) -> object:
+    """What an answer returns; what goes wrong in it is told in words, without a traceback."""
+    try:
+        return answer(*given)
+    except Exception as error:
+        if isinstance(error, NotImplementedError) and not str(error):
+            name = getattr(answer, "__name__", "your answer")
+            raise NotAnswered(f"`{name}` still has the starter's `raise NotImplementedError`.") from None
+        raise Wrong(f"Your function stops with {type(error).__name__}: {error}{place(error)}") from error
+
+
 def own_number(answer: Callable[[], float], right: float, mistakes: Mapping[str, float], decimals: int = 4) -> None:
     """Check one number of the reader's own sheet; unlike `Check`, never tell how far it is from the right one.
 
@@ -554,9 +570,13 @@ def own_number(answer: Callable[[], float], right: float, mistakes: Mapping[str,
 
     Raises:
         Wrong: it is not right; the message says why if the mistake is among those named.
-        NotImplementedError: the answer raised it, as a starter does.
+        NotAnswered: the answer is still the starter, a NotImplementedError.
     """
-    value = answer()
+    if not callable(answer):
+        raise Wrong(
+            f"Keep the starter's line `def … -> float:`, and below it `return` your number: here came {kind(answer)}."
+        )
+    value = called(answer)
     if type(value) not in (float, int):
         raise Wrong(f"`{answer.__name__}` returns {kind(value)} where a plain number is meant.{remedy(value, 0.0)}")
     near = lambda other: abs(value - other) <= 10.0**-decimals * max(1.0, abs(other))
