@@ -229,6 +229,13 @@ def test_a_page_shows_levels_points_drawn_numbers_and_folded_solutions(tmp_path)
     assert (code, end) == ("print(1 + 2)", "```{solution-end}\n```")
 
 
+@pytest.mark.parametrize("blank", ["", "\n"])
+def test_a_blank_line_parts_the_level_from_the_text(blank):
+    task = {"level": 1, "kind": "hand", "points": 1, "minutes": 30}
+    text = exercises.with_task_line(f"```{{exercise}} A\n:label: ex-a\n{blank}Do it.\n```", task)
+    assert text.endswith("about 30 minutes\n:::\n\nDo it.\n```")
+
+
 def test_a_name_of_another_exercise_is_seen():
     notebook = small_page()
     notebook.cells[-1].source = "def f(x):\n    return x + other\nprint(f(1))"

@@ -58,6 +58,13 @@ class Places:
             return (*std["anonlabels"][name], "")
         raise LeadsNowhere(f"the built book has no label {name!r}")
 
+    def called(self, name: str) -> str:
+        """What a reference without words of its own says: an exercise's number, or the title of what is there."""
+        page, anchor, title = self.label(name)
+        if anchor in self.env.toc_fignumbers.get(page, {}).get("exercise", {}):
+            return self.numbered(name)  # the label of every exercise has the title 'Exercise'
+        return title or name
+
     def numbered(self, name: str, form: str = "") -> str:
         """'Fig. 3.5', or what the form makes of its %s."""
         page, anchor, _ = self.label(name)
@@ -239,7 +246,7 @@ class Page:
         """Roles and footnotes."""
         roles: dict[str, Callable[[str, str], str]] = {
             "numref": lambda shown, to: self.linked(self.places.numbered(to, shown), to),
-            "ref": lambda shown, to: self.linked(shown or self.places.label(to)[2] or to, to),
+            "ref": lambda shown, to: self.linked(shown or self.places.called(to), to),
             "eq": lambda _, to: self.equation(to),
             "doc": self.document,
             "term": self.term,
