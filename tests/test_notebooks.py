@@ -261,4 +261,7 @@ def test_a_solution_is_folded_in_text_and_code(page):
     assert made.cells[0].source == f"# T\n\n<details>\n<summary>{title}</summary>\n\nThink.\n\n</details>"
     assert made.cells[2].source.endswith("So.\n\n</details>\n\nGo on.")
     assert [cell.metadata.get("jupyter") for cell in made.cells[1::2][:2]] == [hidden, None]
+    assert "jupyter" not in notebooks.plain(
+        new_notebook(cells=[new_code_cell("k = 6", metadata={"tags": ["preamble", "numbers"]})]), page
+    ).cells[0].metadata, "what an answer needs is open"
     assert made.cells[4].metadata.jupyter == hidden and "<details>" in made.cells[5].source
