@@ -57,6 +57,14 @@ def test_a_starter_is_told_in_a_sentence_that_shows_no_line_of_the_check():
         assert told.value._render_traceback_() == [sentence] and isinstance(told.value, BelamyError)
 
 
+def test_torch_s_own_error_of_that_name_is_no_starter():
+    def unfinished(x, weight):
+        raise NotImplementedError("Could not run 'aten::add' with arguments from the 'Meta' backend")
+
+    with pytest.raises(Wrong, match="stops with NotImplementedError: Could not run"):
+        CHECK(unfinished)
+
+
 def test_a_number_s_function_that_stops_or_is_none_is_told_so():
     def broken():
         return undefined_name  # noqa: F821

@@ -31,6 +31,7 @@ from tools.grading import look_at, run
 NBGRADER = "nbgrader==0.9.6"
 CACHE = ROOT / ".cache" / "classroom"
 CONFIG = f'load_subconfig("nbgrader_config.py", path={str(ROOT / EXERCISES)!r})\n'
+UNANSWERED = ("NotImplementedError", "NotAnswered")  # a starter, by itself or asked by its check
 SECONDS = 60  # for a cell, by the clock; an endless loop takes all of them
 SCORES = """\
 import json, sys
@@ -183,7 +184,7 @@ def failures(root: Path, page: str, makers: Sequence[Callable] = (student, instr
         if status or reports[-1] != {"begins": "end"}:
             told.append(f"{make.__name__}: ended early, status {status}")
         failed = [report for report in reports if report.get("reason")]
-        missing = [one for one in failed if make is student and one["reason"].startswith(("NotImplementedError", "NotAnswered"))]
+        missing = [one for one in failed if make is student and one["reason"].startswith(UNANSWERED)]
         told += [f"{make.__name__}, {one['exercise']}: {one['reason']}" for one in failed if one not in missing]
         if make is student and (passed := checked - {one["exercise"] for one in missing if one["role"] == "check"}):
             told.append(f"student: no answer, and the check says nothing: {', '.join(sorted(passed))}")

@@ -98,6 +98,17 @@ class NotAnswered(BelamyError, NotImplementedError):
         return [str(self)]
 
 
+def asked(answer: Callable, *given: object) -> object:
+    """What the reader's function returns; that it is still a starter, or what goes wrong in it, is told."""
+    try:
+        return answer(*given)
+    except Exception as error:
+        # A starter's error says nothing; torch raises such errors, too, with words.
+        if isinstance(error, NotImplementedError) and not error.args:
+            raise NotAnswered(getattr(answer, "__name__", "your function")) from None
+        raise Wrong(f"Your function stops with {type(error).__name__}: {error}{place(error)}") from error
+
+
 class Fresh:
     """Numbers for one draw of a check.
 
@@ -221,12 +232,7 @@ class Check:
             except ValueError:
                 pass  # a function without a signature
             before = [copied(value) for value in given]
-            try:
-                value = answer(*given)
-            except NotImplementedError:
-                raise NotAnswered(getattr(answer, "__name__", "your function")) from None
-            except Exception as error:
-                raise Wrong(f"Your function stops with {type(error).__name__}: {error}{place(error)}") from error
+            value = asked(answer, *given)
             for name, old, new in zip(self.names, before, given):
                 thaw = isinstance(old, nn.Module) and name not in self.may_freeze
                 if thaw and frozen(new) and not frozen(old):
@@ -568,12 +574,7 @@ def own_number(answer: Callable[[], float], right: float, mistakes: Mapping[str,
     """
     if not callable(answer):
         raise Wrong("The check takes the function itself: keep its line `def …`, and return your number there.")
-    try:
-        value = answer()
-    except NotImplementedError:
-        raise NotAnswered(answer.__name__) from None
-    except Exception as error:
-        raise Wrong(f"Your function stops with {type(error).__name__}: {error}{place(error)}") from error
+    value = asked(answer)
     if type(value) not in (float, int):
         raise Wrong(f"`{answer.__name__}` returns {kind(value)} where a plain number is meant.{remedy(value, 0.0)}")
     near = lambda other: abs(value - other) <= 10.0**-decimals * max(1.0, abs(other))
