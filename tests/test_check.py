@@ -4,6 +4,7 @@ import contextlib
 import io
 import math
 import random
+import re
 from functools import partial
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_a_number_s_function_that_stops_or_is_none_is_told_so():
 
     with pytest.raises(Wrong, match="stops with NameError: .*undefined_name"):
         own_number(broken, 1.0, {})
-    with pytest.raises(Wrong, match="takes the function itself"):
+    with pytest.raises(Wrong, match="here came a float"):
         own_number(1.0, 1.0, {})
 
 
@@ -187,8 +188,54 @@ def test_extremes_find_what_overflows_and_what_loses_its_digits():
     softplus = lambda input: nn.functional.softplus(input)
     check = Check(softplus, lambda f: (f.normal(9),), "(N,)", extremes=lambda f: (f.normal(9, scale=500),))
     check(lambda input: torch.logaddexp(input, torch.zeros(())))
-    assert "overflows to inf or nan" in reason(lambda input: (1 + input.exp()).log(), check)
+    told = reason(lambda input: (1 + input.exp()).log(), check)
+    assert "overflows to inf or nan" in told and "(`input` from −" in told and "Yours is inf where " in told
     assert "not exact" in reason(lambda input: (1 + input.clamp(max=80).exp()).log(), check)
+
+
+def test_a_gradient_that_is_lost_near_0_alone_is_told_so():
+    ratio = lambda x: torch.sinc(x / math.pi)
+    check = Check(ratio, lambda f: (f.normal(9, 9, scale=0.2) + 0.1,), "(N, N)", gradients=("x",))
+    flat = lambda x: torch.where(x.abs() < 0.01, torch.ones_like(x), x.sin() / x)
+    check(ratio)
+    told = reason(lambda x: torch.where(x.abs() < 0.1, x.detach().sin() / x.detach(), flat(x)), check)
+    assert "off only near 0, up to 0.0" in told and "the branch it does not take" in told
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda: -2.48702, "`<lambda>` returns −2.4870, which is not the right number."),
+        (lambda: (3, 5438), "returns a tuple where a plain number is meant. Python's decimal sign is a point"),
+        (lambda: 3.54, "Right to 2 decimals: give 4."),
+        (lambda: 3.543, "Right to 3 decimals: give 4."),
+        (lambda: 3.544, "Right to 3 decimals: give 4."),
+        (lambda: 3.5, "Right to 1 decimal: give 4."),
+        (lambda: 3.6, "returns 3.6000, which is not"),
+        (lambda: 3.5441, "returns 3.5441, which is not"),
+        (lambda: 1.0, "You forgot the mean."),
+    ],
+)
+def test_a_number_that_is_not_right_is_shown_and_one_cut_short_is_told_so(answer, told, capsys):
+    check = lambda answer: own_number(answer, 3.54382, {"You forgot the mean.": 1.0})
+    check(lambda: 3.5438)
+    assert capsys.readouterr().out == "Right: <lambda>, to 4 decimals.\n"
+    assert told in reason(answer, lambda answer, seed: check(answer))
+
+
+def test_a_ratio_is_told_once_and_numbers_with_digits_by_which_they_differ():
+    told = reason(lambda x, weight: 2 * energy(x, weight))
+    assert told.count("times the right value") == 1
+    near = Check(lambda x: x - 10.8, lambda f: (f.normal(9, scale=1e-3),), "(N,)", rtol=1e-9, atol=1e-9)
+    one, other = re.search(r"is (\S+) where (\S+) is right", reason(lambda x: x - 10.8 + x.sign() / 500, near)).groups()
+    assert one != other
+
+
+def test_a_sum_that_is_missing_is_told():
+    rows = Check(lambda x: x.square().sum(1), lambda f: (f.normal(*f.sizes((5, 9), (10, 19))),), "(N,)")
+    assert reason(lambda x: x.square(), rows).startswith("The sum over the last axis is missing. Your function")
+    assert reason(lambda x: energy(x, 1), Check(lambda x: energy(x, 1).mean(), lambda f: (f.normal(9, 9),), "")
+                  ).startswith("The mean over the batch is missing.")  # fmt: skip
 
 
 def test_laws_alone_judge_what_an_answer_draws():

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -214,6 +215,7 @@ def test_suspicious_is_what_an_answer_does_not_need(source):
         ("x.__class__", "touches x.__class__"),
         ("import belamy as b\nb.check.double = print", "touches b.check.double"),
         ("check.double = print", "touches check.double"),
+        ("double = check.double.reference", "touches check.double.reference"),
     ):
         assert grading.suspicions(answered(released, double=code)) == [told]
     usual = "import torch\nfrom torch.nn import functional as F\ncheck.double(double)"
@@ -323,6 +325,21 @@ def test_a_key_fits_its_own_sheet_and_a_neighbour_s_answers_fail(class_of_thirty
         assert theirs["area"][0] == 0 and theirs["double"][0] == 2
         whole = sheets.grade(answered(copied, **RIGHT), sheet, key)
         assert whole["area"][0] == 0 and "this is the sheet of s0" in whole["remarks"][1]
+
+
+@pytest.mark.parametrize("where", ["starter", "numbers", "added"])
+def test_a_drawn_number_that_a_student_s_cell_overwrites_is_judged_as_drawn(class_of_thirty, where):
+    sheet, key = class_of_thirty["s00"]
+    returned = answered(sheet, double=RIGHT["double"], area=RIGHT["area"] + "\n\nside = 100.0" * (where == "starter"))
+    if where == "numbers":
+        next(cell for cell in returned.cells if has_tag(cell, "numbers")).source = "side = 100.0"
+    if where == "added":  # in a later exercise, which uses the answer's name as well
+        returned.cells.append(new_code_cell("side = 100.0\narea = None"))
+    assert sheets.grade(returned, sheet, key)["area"] == (3, "as the key says")
+    space = {"area": lambda: None, "side": 100.0, "check": SimpleNamespace(area=lambda answer: None)}
+    (check,) = (cell.source for cell in sheet.cells if has_tag(cell, "check") and name_of(cell) == "area")
+    exec(check, space)
+    assert space["side"] ** 2 == pytest.approx(key["area"]["area"][0])
 
 
 def test_a_number_read_by_a_person_stands_on_the_sheet_and_its_value_beside_the_points(source):

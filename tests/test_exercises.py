@@ -81,6 +81,28 @@ def test_exercises_are_enough_of_each_kind_and_ordered_by_level(path):
     assert levels == sorted(levels) and set(levels) <= set(exercises.LEVELS)
 
 
+COUNTS = "eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
+
+
+@PAGES
+def test_a_chapter_that_counts_its_exercises_counts_them_right(path):
+    text = "\n".join(c.source for c in read(ROOT / "chapters" / path.name).cells if c.cell_type == "markdown")
+    told = re.findall(rf"\b({'|'.join(COUNTS)}) exercises\b", text, re.IGNORECASE)
+    assert {COUNTS.index(word.lower()) + 8 for word in told} <= {len(exercises.groups(read(path)))}
+
+
+@PAGES
+def test_a_reader_is_told_where_code_and_figures_go_and_how_exact_a_number_must_be(path):
+    notebook = read(path)
+    assert "then its own" not in notebook.cells[0].source
+    for name, cells in exercises.groups(notebook).items():
+        if exercises.described(cells)["kind"] in ("experiment", "project"):
+            texts = [c.source for c in cells if exercises.role(c) == "starter" and c.cell_type == "markdown"]
+            assert all("add code cells below" in text for text in texts), name
+        if any(exercises.has_tag(cell, "numbers") for cell in cells):
+            assert re.search(r"to (four|five)\s+decimals", cells[0].source), name
+
+
 @PAGES
 def test_an_exercise_is_a_run_of_cells_whose_tags_and_metadata_say_what_each_is(path):
     notebook = read(path)
@@ -227,6 +249,13 @@ def test_a_page_shows_levels_points_drawn_numbers_and_folded_solutions(tmp_path)
     assert f"Add {a} and 2." in statement and solution == f"It is {a + 2}."
     assert start == "```{solution-start} ex-tiny-sum\n:class: dropdown\n```"
     assert (code, end) == ("print(1 + 2)", "```{solution-end}\n```")
+
+
+@pytest.mark.parametrize("blank", ["", "\n"])
+def test_a_blank_line_parts_the_level_from_the_text(blank):
+    task = {"level": 1, "kind": "hand", "points": 1, "minutes": 30}
+    text = exercises.with_task_line(f"```{{exercise}} A\n:label: ex-a\n{blank}Do it.\n```", task)
+    assert text.endswith("about 30 minutes\n:::\n\nDo it.\n```")
 
 
 def test_a_name_of_another_exercise_is_seen():

@@ -69,8 +69,10 @@ def test_an_exercise_shows_its_task_and_numbers_and_folds_its_solution(html, pat
         for cell in solution:
             folded = cell.source.startswith("<details>") and cell.source.endswith("</details>")
             assert folded if cell.cell_type == "markdown" else cell.metadata.jupyter.source_hidden
-        markdown = [cell.source for cell in cells if cell.cell_type == "markdown"]
-        assert not exercises.PLACE.search("\n".join(markdown))
+        markdown = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        assert not exercises.PLACE.search(markdown)
+        assert not re.search(r"\bExercise\b(?! [0-9])", markdown), "a reference without its number"
+        assert re.search(r"minutes\n\n(?!\n)", text), "the text runs into the line of the level"
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +198,8 @@ def page():
         config=SimpleNamespace(numfig_format={"figure": "Fig. %s", "exercise": "Exercise %s"}),
         toc_fignumbers={"chapters/a": {"figure": {"fig-x": (3, 5)}, "exercise": {"ex-a": (3, 1)},
                                        "displaymath": {"equation-eq-y": (3, 2)}}},
-        domaindata={"std": {"labels": {n: ("chapters/a", n, "") for n in ("fig-x", "ex-a")}, "anonlabels": {},
+        domaindata={"std": {"labels": {"fig-x": ("chapters/a", "fig-x", "A curve"),
+                                       "ex-a": ("chapters/a", "ex-a", "Exercise")}, "anonlabels": {},
                             "objects": {("term", "nat"): ("chapters/glossary", "term-nat")}},
                     "math": {"objects": {"eq:y": ("chapters/a", 1)}}},
         titles={"chapters/b": SimpleNamespace(astext=lambda: "The next")},
@@ -210,6 +213,7 @@ def page():
     "source, wanted",
     [
         ("See {numref}`fig-x` and {eq}`eq:y`.", "See Fig. 3.5 and (3.2)."),
+        ("{ref}`ex-a` derives {ref}`it <ex-a>`, see {ref}`fig-x`.", "Exercise 3.1 derives it, see A curve."),
         ("{numref}`Picture %s <fig-x>` in {doc}`b`, {doc}`there <b>`", "Picture 3.5 in *The next*, there"),
         ("in {term}`nats <nat>`, not `{numref}` or ``{eq}`x` ``", "in nats, not `{numref}` or ``{eq}`x` ``"),
         ("$$ a = b $$ (eq:y)", "$$ a = b \\tag{3.2}$$"),
@@ -259,4 +263,7 @@ def test_a_solution_is_folded_in_text_and_code(page):
     assert made.cells[0].source == f"# T\n\n<details>\n<summary>{title}</summary>\n\nThink.\n\n</details>"
     assert made.cells[2].source.endswith("So.\n\n</details>\n\nGo on.")
     assert [cell.metadata.get("jupyter") for cell in made.cells[1::2][:2]] == [hidden, None]
+    assert "jupyter" not in notebooks.plain(
+        new_notebook(cells=[new_code_cell("k = 6", metadata={"tags": ["preamble", "numbers"]})]), page
+    ).cells[0].metadata, "what an answer needs is open"
     assert made.cells[4].metadata.jupyter == hidden and "<details>" in made.cells[5].source

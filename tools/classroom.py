@@ -18,11 +18,12 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 from tools.book import ROOT, Book, BookError, read, write
-from tools.exercises import complete, has_tag, name_of
+from tools.exercises import complete, groups, has_tag, name_of
 
 EXERCISES, BUILT = Path("exercises"), Path("_build") / "classroom"
 IN_PLACE = ("statement", "starter", "check")  # cells whose marks for nbgrader stand in the source
 ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/svg+xml": "svg"}
+ANEW = "# What was drawn, once more: a cell may have used its names for something else."
 Finish = Callable[[NotebookNode, Path], NotebookNode]
 IMPORT = re.compile(r"^from belamy\.check import \w+ as check$", flags=re.MULTILINE)
 FORGET = """\
@@ -36,9 +37,15 @@ def student(notebook: NotebookNode, page: str) -> NotebookNode:
     """The student's version: starters without solutions, expected pictures without their code, no outputs.
 
     Every code cell that is no answer is marked as nbgrader's locked kind, so that a changed set-up
-    or a changed check is put back before anything is graded.
+    or a changed check is put back before anything is graded. A check of drawn numbers sets them anew.
     """
     notebook = complete(notebook, page)
+    for cells in groups(notebook).values():
+        if any(has_tag(cell, "numbers") for cell in cells):
+            given = "\n".join(cell.source for cell in cells if has_tag(cell, "preamble"))
+            for cell in cells:
+                if has_tag(cell, "check"):
+                    cell.source = f"{ANEW}\n{given}\n{cell.source}"
     cells = [cell for cell in notebook.cells if not has_tag(cell, "solution")]
     notebook.cells = [as_picture(cell) if has_tag(cell, "expected") else cell for cell in cells]
     for number, cell in enumerate(notebook.cells):

@@ -162,7 +162,7 @@ def with_task_line(statement: str, task: dict) -> str:
     words = f"Level {level}, {LEVELS[level]} · {KINDS[task['kind']]}"
     counts = f"{points} point{'s' * (points != 1)} · about {task['minutes']} minutes"
     line = f":::{{div}} belamy-task\n{stars} {words} · {counts}\n:::"
-    return re.sub(r"^(:label: .*\n)", rf"\1\n{line}\n", statement, count=1, flags=re.MULTILINE)
+    return re.sub(r"^(:label: .*\n)\n*", rf"\1\n{line}\n\n", statement, count=1, flags=re.MULTILINE)
 
 
 def fold_solution(notebook: NotebookNode, cells: list[NotebookNode], label: str) -> None:

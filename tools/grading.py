@@ -32,6 +32,7 @@ TOO_LONG = -getattr(signal, "SIGPROF", 1)  # the status of a process whose time 
 USUAL = {"belamy", "collections", "dataclasses", "functools", "itertools", "math", "matplotlib", "numpy", "pandas"}
 USUAL |= {"random", "scipy", "seaborn", "sklearn", "torch", "torchvision", "typing", "IPython"}
 UNUSUAL = {"exec", "eval", "compile", "__import__", "open", "globals", "vars", "setattr", "delattr", "breakpoint"}
+INSIDE = {"reference", "mistakes", "terms"}  # what of a check gives its answer away
 OTHERS = re.compile(r"check$|belamy$|__(?!init__|call__)")  # names that are not a student's to give
 SET_ASIDE = 'raise NotImplementedError("set aside before grading: {reason}")'
 
@@ -120,21 +121,29 @@ class Outcome:
 def trial(notebook: NotebookNode, released: NotebookNode, asked: dict[str, list[str]] = {}) -> dict[str, Outcome]:
     """Run a repaired submission in a process of its own; where that dies, run the rest in another.
 
-    The checks are the released ones, imported anew before each.
+    The checks are the released ones, imported anew before each; so are the drawn numbers, but in a sheet that
+    is another student's.
 
     Args:
-        asked: for each exercise the functions whose number is wanted.
+        asked: for each exercise the functions whose number is wanted, where it ends and with its numbers set anew:
+            other cells may use its names.
     """
     anew = imports_anew(released.cells)
-    own = {mark(cell): cell.source for cell in released.cells if is_locked(cell) and not has_tag(cell, "numbers")}
-    cells, name = [], None
+    mine = notebook.metadata.get("belamy_sheet") == released.metadata.get("belamy_sheet")
+    locked = [cell for cell in released.cells if is_locked(cell) and (mine or not has_tag(cell, "numbers"))]
+    own = {mark(cell): cell.source for cell in locked}
+    cells, name, preambles = [], None, {}
     for cell in notebook.cells:
         name = name_of(cell) or name  # a cell that the student added belongs to the exercise above it
         if cell.cell_type == "code" and not has_tag(cell, "setup"):  # a sheet carries a library: not the grader's
             check, source = has_tag(cell, "check"), own.get(mark(cell), cell.source)
             cells.append({"exercise": name, "role": "check" if check else "code", "source": anew * check + source})
+            if has_tag(cell, "preamble"):
+                preambles.setdefault(name, []).append(cells[-1])
     for name, functions in asked.items():
-        cells += [{"exercise": name, "role": "number", "source": function} for function in functions]
+        end = 1 + max((k for k, cell in enumerate(cells) if cell["exercise"] == name), default=len(cells))
+        wanted = [{"exercise": name, "role": "number", "source": function} for function in functions]
+        cells[end:end] = [*preambles.get(name, []), *wanted]
     outcomes = {name: Outcome() for name in dict.fromkeys(cell["exercise"] for cell in cells) if name}
     while True:
         left = [cell for cell in cells if cell["exercise"] is None or not outcomes[cell["exercise"]].ended]
@@ -199,7 +208,7 @@ def suspicions(notebook: NotebookNode) -> list[str]:
             elif isinstance(node, ast.Attribute):
                 root, patched = ast.unparse(node).partition(".")[0], isinstance(node.ctx, ast.Store)
                 hidden = node.attr.startswith("_") and node.attr not in ("__init__", "__call__") and root != "self"
-                if hidden or patched and root in imported:
+                if hidden or (patched or node.attr in INSIDE) and root in imported:
                     found.append(f"touches {ast.unparse(node)}")
             elif isinstance(node, ast.FunctionDef | ast.ClassDef) and OTHERS.match(node.name):
                 found.append(f"defines {node.name}")

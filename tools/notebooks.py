@@ -217,7 +217,7 @@ def plain(notebook: NotebookNode, page: Page, setup: str = "") -> NotebookNode:
                 cell.source, cell.outputs, cell.execution_count = setup, [], None
                 cell.metadata["cellView"] = "form"
             solved = bool(page.gate) or "solution" in tags
-            if solved or {"hide-input", "expected", "preamble"} & set(tags):
+            if solved or {"hide-input", "expected"} & set(tags):
                 cell.metadata["jupyter"] = {"source_hidden": True, **({"outputs_hidden": True} if solved else {})}
             look = cell.metadata.pop("mystnb", {})
             if "expected" in tags and "image" in look:  # the student's version shows the picture alone

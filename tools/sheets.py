@@ -93,8 +93,8 @@ def make(root: Path, page: str, students: Path, secret: str, finish: Finish = as
 def grade(returned: NotebookNode, given: NotebookNode, key: dict) -> dict[str, tuple[float | None, str]]:
     """Points of one returned sheet, exercise by exercise, and why; None where a person has to read.
 
-    The student's functions run in a process that does not know the key, with the numbers that stand in
-    the returned sheet: a sheet copied from a neighbour gives the neighbour's values.
+    The student's functions run in a process that does not know the key, with the numbers that were drawn for
+    the sheet's owner: a sheet copied from a neighbour gives the neighbour's values.
     """
     notebook, mended = repair(returned, given)
     read_by_machine = {name: own for name, own in key.items() if all(isinstance(v, list) for v in own.values())}

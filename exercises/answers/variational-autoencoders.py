@@ -351,7 +351,7 @@ ANSWERS = {
             "no gradient for σ": (sample_half_detached, "log σ²"),
             "always the same": (sample_seeded, "anew"),
             "the log-variance": (sample_log_variance, "exponential"),
-            "the mean alone": (lambda mean, log_variance: mean + 0 * log_variance, "same sample"),
+            "the mean alone": (lambda mean, log_variance: mean + 0 * log_variance, "no ε in your draw"),
         },
     },
     "negative_elbo": {

@@ -151,6 +151,9 @@ class Fresh:
 class Check:
     """What a right answer does: ``check.kl = Check(reference, draw, …)``, called with the answer.
 
+    The reference can be read and called: a check helps whoever wants to learn. Before grades are given,
+    `tools.grading` points at answers that use it.
+
     Attributes:
         reference: the right function; its signature is that of the answer. What it returns says which
             type, shape and dtype are meant: a tensor, a float, an int, a bool, or a tuple, a list or a dict of these.
@@ -291,7 +294,7 @@ class Check:
             return
         if one.shape != right.shape:
             reason = self.known_mistake(yours, draws) or reduced(one, right) or self.reduced_mistake(yours, draws)
-            reason = reason or exchanged(one, right)
+            reason = reason or unreduced(one, right) or exchanged(one, right)
             sizes = f"{what} the shape {tuple(one.shape)} where {tuple(right.shape)} is meant: {self.returns}."
             raise Wrong(f"{reason} {sizes}" if reason else sizes)
         if one.dtype != right.dtype:
@@ -304,13 +307,17 @@ class Check:
     def check_extremes(self, call: Callable, draw: tuple) -> None:
         right, one = self.reference(*copied(draw)), call(*copied(draw))
         self.check_form(one, right, [one], [draw])
+        if self.alike(one, right):
+            return
+        given = [f"`{name}` from {ends(value)}" for name, value in zip(self.names, draw) if is_real(value)]
+        where = f"With extreme arguments ({', '.join(given)})" if given else "With extreme arguments"
+        shown = example([one], [right], self).replace("In one draw yours", "Yours")
         if not all(torch.isfinite(numbers(a)).all() for a in leaves(one)):
             raise Wrong(
-                "With extreme arguments your result overflows to inf or nan where the right one is finite: "
-                "the formula needs a form that is stable in floating point."
+                f"{where} your result overflows to inf or nan where the right one is finite: "
+                f"the formula needs a form that is stable in floating point. {shown}"
             )
-        if not self.alike(one, right):
-            raise Wrong("With extreme arguments your result is not exact: the formula needs a form that is stable.")
+        raise Wrong(f"{where} your result is not exact: the formula needs a form that is stable. {shown}")
 
     def alike(self, one: object, right: object) -> bool:
         """Values agree within the tolerance, leaf by leaf; False where shapes or leaves differ."""
@@ -343,6 +350,8 @@ class Check:
                 or whole
             )
         shown = example(yours, right, self)
+        if reason and " times the right value" in reason and " times the right value" in shown:
+            raise Wrong(reason)
         raise Wrong(f"{reason} {shown}" if reason else f"The values differ. {shown}")
 
     def known_mistake(self, yours: list, draws: list[tuple], slopes: bool = False) -> str | None:
@@ -520,7 +529,7 @@ class Check:
         right = [self.gradient(self.reference, draw) for draw in draws]
         yours = [self.gradient(call, draw) for draw in draws]
         named = self.known_mistake(yours, draws, slopes=True)
-        for one, other in zip(yours, right):
+        for one, other, draw in zip(yours, right, draws):
             for name in self.gradients:
                 mine, its = one[name], other[name]
                 if self.close(mine, its):
@@ -537,7 +546,9 @@ class Check:
                         f"The values are right, but no gradient reaches `{name}`: a `detach`, an `item`, a `no_grad` "
                         "or a new `torch.tensor(…)` has cut it off."
                     )
-                reason = self.arithmetic([mine], [its], [()], "the right one")
+                reason = self.arithmetic([mine], [its], [()], "the right one") or apart_near_zero(
+                    mine, its, draw[self.names.index(name)], self
+                )
                 raise Wrong(f"The values are right, but the gradient of `{name}` is not. {reason or ''}".strip())
 
     def gradient(self, function: Callable, draw: tuple) -> dict[str, Tensor]:
@@ -573,12 +584,15 @@ def own_number(answer: Callable[[], float], right: float, mistakes: Mapping[str,
         NotAnswered: the answer raises NotImplementedError, as a starter does.
     """
     if not callable(answer):
-        raise Wrong("The check takes the function itself: keep its line `def …`, and return your number there.")
-    value = asked(answer)
+        raise Wrong(
+            f"Keep the starter's line `def … -> float:`, and below it `return` your number: here came {kind(answer)}."
+        )
+    value, name = asked(answer), getattr(answer, "__name__", "your function")
     if type(value) not in (float, int):
-        raise Wrong(f"`{answer.__name__}` returns {kind(value)} where a plain number is meant.{remedy(value, 0.0)}")
+        comma = " Python's decimal sign is a point: 3.5438, not 3,5438." if type(value) is tuple else ""
+        raise Wrong(f"`{name}` returns {kind(value)} where a plain number is meant.{comma or remedy(value, 0.0)}")
     near = lambda other: abs(value - other) <= 10.0**-decimals * max(1.0, abs(other))
-    if not near(right):
+    if not abs(value - right) <= 10.0**-decimals:
         told = [sentence for sentence, wrong in mistakes.items() if near(wrong)]
         plain_slips = {
             "The sign is turned.": -right,
@@ -587,10 +601,12 @@ def own_number(answer: Callable[[], float], right: float, mistakes: Mapping[str,
             "There is a factor ½ too many, or a 2 is missing.": right / 2,
         }
         told += [sentence for sentence, wrong in plain_slips.items() if near(wrong)]
-        rounded = [n for n in range(1, decimals) if near(round(right, n))]
-        told += [f"You rounded to {n} decimals; meant are {decimals}." for n in rounded]
-        raise Wrong(told[0] if told else f"`{answer.__name__}` does not return the right number.")
-    print(f"Right: {answer.__name__}, to {decimals} decimals.")
+        shorter = lambda n: (round(right, n), math.trunc(right * 10**n) / 10**n)
+        cut = [n for n in range(1, decimals) if value in shorter(n)]
+        told += [f"Right to {n} decimal{'s' * (n > 1)}: give {decimals}." for n in cut[:1]]
+        shown = f"{value:.{decimals}f}".replace("-", "−")
+        raise Wrong(told[0] if told else f"`{name}` returns {shown}, which is not the right number.")
+    print(f"Right: {name}, to {decimals} decimals.")
 
 
 # --- words ---------------------------------------------------------------------------------------
@@ -620,14 +636,20 @@ def remedy(one: object, right: object) -> str:
     return ""
 
 
-def plain(number: float) -> str:
-    """A measured number as a reader says it: 64.0, 0.500, −3.21."""
+def plain(number: float, more: int = 0) -> str:
+    """A measured number as a reader says it: 64.0, 0.500, −3.21; with so many digits more."""
     size = abs(number)
     if size and not 1e-3 <= size < 1e5:
-        text = f"{number:.2e}"
+        text = f"{number:.{2 + more}e}"
     else:
-        text = f"{number:.3f}" if size < 1 else f"{number:.2f}" if size < 10 else f"{number:.1f}"
+        text = f"{number:.{(3 if size < 1 else 2 if size < 10 else 1) + more}f}"
     return text.replace("-", "−")
+
+
+def beside(one: float, right: float) -> str:
+    """'−10.82 where −10.84 is right': with so many digits that they differ."""
+    more = next((n for n in range(9) if plain(one, n) != plain(right, n)), 0)
+    return f"{plain(one, more)} where {plain(right, more)} is right"
 
 
 def name_of(dtype: torch.dtype) -> str:
@@ -654,9 +676,10 @@ def example(yours: list, right: list, check: Check) -> str:
             if a.shape != b.shape or check.close(a, b):
                 continue
             apart = ~torch.isclose(a, b, rtol=check.rtol, atol=check.atol)
-            first = int(apart.nonzero()[0]) if apart.any() else 0
+            odd = apart & ~a.isfinite()
+            first = int((odd if odd.any() else apart).nonzero()[0]) if apart.any() else 0
             share = f" {int(apart.sum())} of {len(a)} numbers differ." if 0 < int(apart.sum()) < len(a) else ""
-            values = f"{plain(a[first].item())} where {plain(b[first].item())} is right"
+            values = beside(a[first].item(), b[first].item())
             ratio = constant(a / b, check.rtol * 10) if not share else None
             ratio = ratio if ratio and abs(ratio) > 1e-9 else None
             whole = ratio and min(abs(n - round(n)) for n in (ratio, 1 / ratio)) < 1e-3
@@ -665,6 +688,20 @@ def example(yours: list, right: list, check: Check) -> str:
                 return f"In one draw yours is {plain(ratio)} times the right value: {values}."
             return f"In one draw yours is {values}.{share}"
     return ""
+
+
+def apart_near_zero(mine: Tensor, its: Tensor, argument: object, check: Check) -> str | None:
+    """A sentence if two gradients differ only where the argument is close to 0."""
+    if not is_real(argument) or argument.numel() != len(mine):
+        return None
+    apart = ~torch.isclose(mine, its, rtol=check.rtol, atol=check.atol)
+    if apart.all() or not apart.any() or (size := argument.flatten()[apart].abs().max().item()) > 0.3:
+        return None
+    return (
+        f"It is off only near 0, up to {plain(size)}: `clamp`, or a number put in place of the argument, has no "
+        "gradient there, and `torch.where` differentiates the branch it does not take as well, so put a harmless "
+        "value into that one first."
+    )
 
 
 def factor(ratios: list[float], draws: list[tuple], than: str, single: bool) -> str | None:
@@ -720,6 +757,17 @@ def reduced(one: Tensor, right: Tensor) -> str | None:
                 if whole.shape == one.shape and torch.allclose(one.detach().double(), whole, rtol=1e-3):
                     over = "all axes" if count == right.ndim > 1 else "the batch" if axes == (0,) else f"axis {axes}"
                     return f"You took the {word} over {over}, which is not asked for."
+    return None
+
+
+def unreduced(one: Tensor, right: Tensor) -> str | None:
+    """A sentence if the right answer is this one, summed or averaged over one of its axes."""
+    for axis in range(one.ndim) if one.is_floating_point() else ():
+        for word, reduce in REDUCERS.items():
+            whole = reduce(one.detach().double(), dim=axis)
+            if whole.shape == right.shape and torch.allclose(whole, right.detach().double(), rtol=1e-3):
+                over = "last axis" if axis == one.ndim - 1 > 0 else "batch" if axis == 0 else f"axis {axis}"
+                return f"The {word} over the {over} is missing."
     return None
 
 
@@ -789,6 +837,10 @@ def swapped(draw: tuple, one: int, other: int) -> tuple:
 
 def is_real(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def ends(values: Tensor) -> str:
+    return f"{plain(values.min().item())} to {plain(values.max().item())}"
 
 
 def frozen(module: nn.Module) -> bool:

@@ -188,6 +188,8 @@ def noise_is_standard(answer, fresh: Fresh) -> str | None:
     mean, log_variance = fresh.normal(400, 6), fresh.normal(400, 6)
     std = (log_variance / 2).exp()
     z, again = answer(mean, log_variance), answer(mean, log_variance)
+    if torch.allclose(z, mean, atol=1e-4):
+        return "There is no ε in your draw: it is μ itself."
     if torch.equal(z, again):
         return "Two calls return the same sample: ε must be drawn anew at every call."
     if torch.allclose((z - mean) / std, ((z - mean) / std)[:, :1].expand_as(z), atol=1e-3):
@@ -601,6 +603,7 @@ def kl_by_hand(answer: Callable[[], float], mu: Sequence[float], sigma: Sequence
             lambda m, s: (1 + m * m) / (2 * s * s) - 0.5 + math.log(s)
         ),
         "The −1 of every dimension is missing.": right + len(mu) / 2,
+        "You subtracted 1 once: every dimension has a −1 of its own.": right + (len(mu) - 1) / 2,
         "The mean must enter squared.": total(lambda m, s: (abs(m) + s * s - 1) / 2 - math.log(s)),
         "The two codes' costs add up; you took their mean.": right / len(mu),
         "The logarithm is of σ², or of σ without the ½: yours has log σ, halved once more.": total(
@@ -622,6 +625,10 @@ def own_density(
         "The term with log 2π is missing.": exact + math.log(2 * math.pi) / 2,
         "You took σ for a variance: the noise has the variance σ².": normal(x, 0, w**2 + sigma),
         "That is p(x) itself: its logarithm is meant.": math.exp(exact),
+        "z has the weight w, so that it adds the variance w², not w.": normal(x, 0, w + sigma**2),
+        "The logarithm is of the variance w² + σ², not of its root.": (
+            exact + math.log(w**2 + sigma**2) / 4
+        ),
     }
     own_number(log_density, exact, mistakes)
     kl = (m**2 + s**2 - 1) / 2 - math.log(s)
@@ -634,6 +641,12 @@ def own_density(
         "You reconstructed from the mean code alone: over q, w²s² comes to the squared error.": plugged - kl,
         "That is log p(x): no encoder reaches it but the true posterior.": exact,
         "The sign is turned: that is the negative ELBO, a loss.": kl - reconstruction,
+        "What q's width adds to the squared error is w²s²; you took ws².": plugged - w * s**2 / (2 * sigma**2) - kl,
+        "What q's width adds to the squared error is w²s²; you took s².": plugged - s**2 / (2 * sigma**2) - kl,
+        "The charge has log s², or log s without the ½: yours has log s, halved once more.": (
+            reconstruction - kl - math.log(s) / 2
+        ),
+        "The −1 of the charge is missing.": reconstruction - kl - 0.5,
     }
     own_number(elbo, reconstruction - kl, mistakes)
 
@@ -657,6 +670,10 @@ def own_portraits(answer: Callable[[], float], pictures: Tensor, k: int) -> None
             torch.linalg.svdvals(centred.double())[:k].square().sum().item()
         ),
         "That is the share of the k-th component alone.": share(centred, 2, slice(k - 1, k)),
+        "That is the share of the k smallest components: sort the other way.": share(centred, 2, slice(-k, None)),
+        "You subtracted from each picture its own mean: the mean picture is that over the rows.": (
+            share(pictures - pictures.mean(1, keepdim=True), 2)
+        ),
         "That is a percentage: a share lies between 0 and 1.": 100 * right,
     }
     own_number(answer, right, mistakes, decimals=5)
