@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parameters_to_vector
 
-from belamy.check import Check, Fresh, Wrong, plain
+from belamy.check import Check, Fresh, Wrong
+from belamy.check._words import plain
 
 # --- the distance on a line ----------------------------------------------------------------------
 
@@ -557,7 +558,7 @@ steepest = Check(
         "at a time, and goes on from the last u.":
             changed_slope(lambda rows, u, v, start: torch.linalg.matrix_norm(rows, 2)),
         "You took σ with the u from before the last step.": lambda weight, u, steps: (
-            (earlier := powers(weight.detach().flatten(1), u, steps - 1)[0] if steps > 1 else u)
+            (powers(weight.detach().flatten(1), u, steps - 1)[0] if steps > 1 else u)
             @ weight.flatten(1) @ powers(weight.detach().flatten(1), u, steps)[1],
             powers(weight.detach().flatten(1), u, steps)[0],
         ),
