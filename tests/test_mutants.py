@@ -510,6 +510,14 @@ def test_a_pool_keeps_and_swaps_what_the_noise_says():
         assert found.flatten().tolist() == expected and pool.images.flatten().tolist() == kept
 
 
+def test_a_pool_may_hold_one_and_keeps_the_type_of_its_fakes():
+    pool, noise, fakes = Pool(1), Noise(), torch.rand(5, 2, 3, dtype=torch.float64)
+    found = pool(fakes, noise.at(0, "d", 0))
+    assert found.dtype == pool.images.dtype == torch.float64 and pool.images.shape == (1, 2, 3)
+    assert all(any(torch.equal(one, other) for other in fakes) for one in found)
+    assert pool(fakes.half(), noise.at(0, "d", 1)).dtype == torch.float16 and pool.images.dtype == torch.float64
+
+
 def test_linear_to_zero_is_flat_and_then_straight():
     assert [linear_to_zero(step, 4) for step in range(5)] == [1, 0.75, 0.5, 0.25, 0]
     assert [linear_to_zero(step, 8, start=0.5) for step in range(0, 9, 2)] == [1, 1, 1, 0.5, 0]

@@ -32,13 +32,13 @@ class Pool(nn.Module):
         # A new tensor takes the old one's place, so that a step that is undone has spoilt nothing.
         pool = torch.cat([kept, fakes[:room].to(kept)])
         returned = fakes.clone()
-        if room < len(fakes):  # the pool is full; no slot is used twice in one step
-            late = slice(room, min(len(fakes), room + self.size))
-            slots, swap = slots[: late.stop - room], swap[late]
-            chosen = swap.view(-1, *[1] * (fakes.dim() - 1))  # (b, 1, ...)
-            old, new = pool[slots], fakes[late].to(pool)
-            returned[late] = torch.where(chosen, old, new).to(fakes)
-            pool[slots] = torch.where(chosen, new, old)
+        # Those that find no room meet older ones; no slot is used twice in one step.
+        late = slice(room, min(len(fakes), room + self.size))
+        slots, swap = slots[: late.stop - room], swap[late]
+        chosen = swap.view(-1, *[1] * (fakes.dim() - 1))  # (b, 1, ...)
+        old, new = pool[slots], fakes[late].to(pool)
+        returned[late] = torch.where(chosen, old, new)
+        pool[slots] = torch.where(chosen, new, old)
         self.images = pool
         return returned
 
