@@ -282,7 +282,7 @@ def test_node_comes_from_its_wheel_else_from_the_machine_else_the_error_says_wha
 
 
 def test_the_ledger_begins_with_the_book_s_own_sources_and_knows_their_names():
-    sources = ["Arjovsky et al. 2017, §4", "Interactive-arts slides, 'Architecture'", "Portrait study, §1"]
+    sources = ["Arjovsky et al. 2017, §4", "Interactive arts, 'Architecture'", "Portrait study, §1"]
     rows = [{"source": source, "claim": "c", "measured": "m", "verdict": "undecided", "at": "fig"} for source in sources]
     found = re.findall("^## (.*)$", ledger.tables(rows, ["undecided"]), re.MULTILINE)
     assert found == ["Portrait study", "Interactive arts", "Arjovsky et al. 2017"]

@@ -9,21 +9,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from torch import distributions as D
-from torch import nn
-
 from belamy import _annealing, divergences, losses, metrics
 from belamy import likelihood as L
+from belamy._devices import Traits, double, traits
 from belamy.data import ImageSet
 from belamy.errors import InputError
-from belamy.game import Average, Game, Group, Player, Pool, evaluate, fit, linear_to_zero
+from belamy.game import Average, Game, Group, Player, Pool, device, evaluate, fit, linear_to_zero
 from belamy.game.batches import Batches
-from belamy._devices import traits
+from belamy.game.device import pick_device, seeder
 from belamy.game.fit import _told, planned_rounds
 from belamy.game.history import History
 from belamy.game.identity import identity
 from belamy.game.optimizers import of_step_and_total
 from belamy.randomness import Noise, generator, key
+from torch import distributions as D
+from torch import nn
 
 DEFAULTS = {
     losses.Term: {"weight": 1.0},
@@ -42,7 +42,13 @@ DEFAULTS = {
     metrics.density_coverage: {"k": 5},
     metrics.inception_score: {"splits": 1},
     metrics.balance_metric: {"reading": "normalised"},
-}
+    Player: {"steps": 1, "name": "", "optimizer": None, "schedule": None, "clip": None, "after": None,
+             "allow_unused": False},
+    Group: {"steps": 1, "alternating": False},
+    Average: {"decay": 0.999},
+    Pool: {"size": 50},
+    Traits: {"memory_format": torch.channels_last, "fused": True, "waits": False, "float64": True},
+}  # fmt: skip
 ANNEALING = {"steps": 1000, "chains": 16, "leapfrog": 10, "sharpness": 4.0, "seed": 0, "chunk": 1024}
 DEFAULTS |= dict.fromkeys((L.ais, L.bdmc), {"encoder": None, **ANNEALING, "progress": True})
 
@@ -516,6 +522,87 @@ def test_a_pool_may_hold_one_and_keeps_the_type_of_its_fakes():
     assert found.dtype == pool.images.dtype == torch.float64 and pool.images.shape == (1, 2, 3)
     assert all(any(torch.equal(one, other) for other in fakes) for one in found)
     assert pool(fakes.half(), noise.at(0, "d", 1)).dtype == torch.float16 and pool.images.dtype == torch.float64
+
+
+def test_players_groups_and_averages_keep_plain_and_unchangeable_values():
+    player = Player(["net"], abs, steps=np.int64(2), clip=np.float32(0.5))
+    given = [Player(["a"], abs), Player(["b"], abs)]
+    group, average = Group(given, abs, steps=np.int64(3)), Average("net", np.float64(0.5))
+    given.clear()
+    assert [type(value) for value in (player.steps, player.clip, group.steps, average.decay)] == [int, float, int, float]
+    assert group.name == "a&b" and group.players == (Player(["a"], abs), Player(["b"], abs))
+
+
+def test_a_game_of_nets_without_parameters_is_on_the_cpu():
+    assert Game({"net": nn.Linear(1, 1), "fixed": nn.Flatten()}, [Player(["net"], abs)], seed=0).device.type == "cpu"
+    game = SimpleNamespace(nets=nn.ModuleDict({"fixed": nn.Flatten()}))
+    assert Game.device.fget(game) == torch.device("cpu")
+
+
+def test_numbers_are_doubled_where_the_device_has_such(monkeypatch):
+    class OfApple(torch.Tensor):
+        device = torch.device("mps")
+
+        def double(self):
+            raise TypeError("no float64 here")
+
+        def cpu(self):
+            return torch.tensor([2.0])
+
+    assert double(torch.ones(1)).dtype == torch.float64
+    assert double(torch.ones(1).as_subclass(OfApple)).item() == 2
+
+
+def test_the_device_that_is_picked_is_the_first_there_is(monkeypatch):
+    monkeypatch.delenv("BELAMY_DEVICE", raising=False)
+    for there, picked in (((True, True), "cuda"), ((False, True), "mps"), ((False, False), "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: there[0])
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: there[1])
+        assert pick_device().type == picked
+
+
+def test_a_gpu_s_own_generator_is_the_one_that_is_seeded(monkeypatch):
+    generators = [SimpleNamespace(manual_seed="first"), SimpleNamespace(manual_seed="second")]
+    monkeypatch.setattr(torch.cuda, "default_generators", generators)
+    assert [seeder(torch.device(name)) for name in ("cuda", "cuda:0", "cuda:1")] == ["first", "first", "second"]
+
+
+def test_freed_memory_is_kept_by_linux_alone_and_until_the_last_has_done(monkeypatch):
+    calls = []
+    libc = SimpleNamespace(mallopt=lambda *given: calls.append(given), malloc_trim=lambda given: calls.append("trim"))
+    monkeypatch.setattr(device.ctypes, "CDLL", lambda name: libc)
+    monkeypatch.setattr(device.sys, "platform", "linux")
+    with device.keep_freed_memory(torch.device("cpu")), device.keep_freed_memory(torch.device("cpu")):
+        assert "trim" not in calls and calls
+    assert calls.count("trim") == 1
+    with device.keep_freed_memory(torch.device("cpu")):
+        calls.clear()
+    assert calls.count("trim") == 1  # and again
+    for name, platform in (("cuda", "linux"), ("cpu", "darwin")):
+        calls.clear()
+        monkeypatch.setattr(device.sys, "platform", platform)
+        with device.keep_freed_memory(torch.device(name)):
+            assert not calls
+        assert not calls
+
+
+def test_what_a_function_is_bound_to_and_what_a_tuple_holds_tell_games_apart():
+    class Scale:
+        def __init__(self, by):
+            self.by = by
+
+        def loss(self, nets, batch, noise):
+            return self.by * nets.net(batch.x).mean()
+
+        def other(self, nets, batch, noise):
+            return nets.net(batch.x).square().mean()
+
+    def game(loss):
+        return identity(Game({"net": nn.Linear(1, 1)}, [Player(["net"], loss)], seed=0))
+
+    both = (0.1, (2.0, "a")), (0.1, (2.0, "b"))
+    told = [game(lambda nets, batch, noise, pair=pair: nets.net(batch.x).mean()) for pair in both]
+    assert told[0] != told[1] and game(Scale(1).loss) == game(Scale(1).loss) != game(Scale(1).other)
 
 
 def test_linear_to_zero_is_flat_and_then_straight():

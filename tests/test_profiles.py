@@ -32,6 +32,8 @@ def test_the_cpu_profile_trains_on_one_thread_of_the_cpu_also_where_there_is_a_g
     assert (run.profile, run.seed, run.device.type, run.epochs, run.side) == ("cpu", 3, "cpu", 2, 16)
     assert torch.get_num_threads() == 1 and torch.initial_seed() == 3
     assert "profile cpu, device cpu, seed 3; about 3 minutes" in capsys.readouterr().out
+    belamy.setup("auto", 3, cpu=CPU | {"minutes": 1}, gpu=GPU)
+    assert "seed 3; about 1 minute\n" in capsys.readouterr().out
 
 
 def test_the_gpu_profile_is_the_sources_scale_on_the_reader_s_gpu(gpu, capsys, monkeypatch):

@@ -715,7 +715,7 @@ def test_a_sweep_s_record_holds_lists_dicts_its_seeds_and_all_that_its_grids_nam
     assert (
         ", bf16, torch" in run.stamp()
         and ", seed 3, " in run.stamp()
-        and "cpu (1 threads)" in run.stamp()
+        and "cpu (1 thread)" in run.stamp()
     )
     assert run.record["data"] == {"name": "ring", "checksum": "{'a': 1}ab and {'a': 2}ab and 2ab"}
     path.with_suffix(".grid.json").write_text('{"q": [2], "seed": [0, 1]}', encoding="utf-8")

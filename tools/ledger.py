@@ -15,7 +15,6 @@ MIME = f"{OUR_OWN}claims+json"  # of belamy.claims, which it would take seconds 
 SILENT = ("reading-the-code", "prerequisites")  # pages that put no source to the test
 TABLES, COUNT = "<!-- claims -->", "<!-- count of verdicts -->"
 SOURCES = ("Augmentation slides", "Portrait study", "AVA paper", "AVA slides", "Interactive arts")  # the book's own
-SAME = {"Interactive-arts slides": "Interactive arts"}
 Row = dict[str, str]
 
 
@@ -76,8 +75,7 @@ def tables(rows: list[Row], verdicts: list[str]) -> str:
 
 
 def document_of(row: Row) -> str:
-    name = row["source"].partition(", ")[0]
-    return SAME.get(name, name)
+    return row["source"].partition(", ")[0]
 
 
 def line(row: Row) -> str:

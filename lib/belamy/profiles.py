@@ -111,7 +111,8 @@ def setup(
     warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
     plots.style()
     report_bands(profile == "gpu")
-    time = f"; about {settings['minutes']:g} minutes" if "minutes" in settings else ""
+    minutes = settings.get("minutes")
+    time = "" if minutes is None else f"; about {minutes:g} minute{'s' * (minutes != 1)}"
     print(
         f"belamy {__version__}, Python {platform.python_version()}, torch {torch.__version__}, "
         f"profile {profile}, device {device}, seed {seed}{time}"

@@ -121,6 +121,7 @@ class Run:
     def stamp(self) -> str:
         """One line on where the run comes from; a commit with a plus sign had been edited since."""
         r = self.record
+        device = r["device"].replace("(1 threads)", "(1 thread)")  # so it stands in older records
         minutes, edited = r["seconds"] / 60, "+" * r["commit"].endswith("+")
         seed = r["seed"]
         if r["metrics"].keys() == {"cells"}:
@@ -134,7 +135,7 @@ class Run:
         else:
             told = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
         return (
-            f"recorded {r['date']} at commit {r['commit'][:10]}{edited} on {r['device']}, "
+            f"recorded {r['date']} at commit {r['commit'][:10]}{edited} on {device}, "
             f"{r['precision']}, torch {r['versions']['torch']}, {told}, {minutes:.0f} min, "
             f"data {r['data']['name']} ({r['data']['checksum'][:10]})"
         )
@@ -363,7 +364,8 @@ def device_name(device: torch.device | str) -> str:
     """What a stamp calls the device: the GPU's name, or the CPU's threads."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{torch.device(device).type} ({torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return f"{torch.device(device).type} ({threads} thread{'s' * (threads != 1)})"
 
 
 def notebook_of(name: str) -> Path:
