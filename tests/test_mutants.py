@@ -1,6 +1,7 @@
 """What mutants of the library got past all other tests with (``make mutants``): each is caught here."""
 
 import copy
+import dataclasses
 import inspect
 import math
 from functools import partial
@@ -19,7 +20,7 @@ from belamy.game.batches import Batches
 from belamy.game.device import pick_device, seeder
 from belamy.game.fit import _told, planned_rounds
 from belamy.game.history import History
-from belamy.game.identity import identity
+from belamy.game.identity import _describe, _installed, identity
 from belamy.game.optimizers import of_step_and_total
 from belamy.randomness import Noise, generator, key
 from torch import distributions as D
@@ -715,6 +716,78 @@ def test_functions_are_told_apart_by_what_they_do():
     for one, same, other in pairs:
         assert identity_of(loss=one) == identity_of(loss=same) != identity_of(loss=other)
     assert identity_of(loss=holding(101, 1.0)) == identity_of(loss=holding(101, 2.0))  # a large one: its shape
+
+
+@dataclasses.dataclass
+class Weighed:
+    weight: float = 1.0
+
+
+@dataclasses.dataclass
+class Named:
+    weight: float = 1.0
+
+
+def keyword_of(number):
+    def loss(nets, batch, noise, *, scale=number):
+        return scale
+
+    return loss
+
+
+def commented(number):
+    space = {"__name__": __name__}
+    exec(f"def loss(n, b, z):\n    'The loss.'\n    return {number}, 'The loss, too.'", space)
+    return space["loss"]
+
+
+def without_value():
+    loss = lambda nets, batch, noise: later  # noqa: E731, F821
+    if False:
+        later = 1.0
+    return loss
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (Weighed(1.0), Weighed(2.0)),
+        (Weighed(1.0), Named(1.0)),
+        (partial(abs, 1), partial(abs, 2)),
+        (partial(int, base=2), partial(int, base=3)),
+        (partial(math.sqrt), math.sqrt),
+        ((1, "a"), (1, "b")),
+        ([1, 2.0], [1, 3.0]),
+        ({"a": 1}, {"a": 2}),
+        ({"a": 1}, {"b": 1}),
+        (torch.ones(2), torch.ones(2).double()),
+        (torch.ones(2), torch.ones(3)),
+        (torch.ones(2), torch.zeros(2)),
+        (keyword_of(1.0), keyword_of(2.0)),
+        (commented(1), commented(2)),
+        ([].append, "".join),
+        (1, 1.0),
+        (True, 1),
+    ],
+)
+def test_what_differs_is_described_differently(one, other):
+    above = frozenset()
+    assert _describe(one, above) == _describe(copy.deepcopy(one), above) != _describe(other, above)
+
+
+def test_numbers_and_functions_are_described_as_what_they_are():
+    above = frozenset()
+    assert _describe(np.float64(0.5), above) == _describe(0.5, above) == "0.5"
+    assert _describe(partial(abs, 2), above)[0] == "partial"
+    assert _describe(Scaled().forward, above)[0] == "method" and _describe(Scaled().forward, above)[2] == "Scaled"
+    assert _describe(without_value(), above)
+    assert _installed(SimpleNamespace()) and _installed(torch.add) and not _installed(identity_of)
+    net = nn.Linear(1, 1)
+    plain = identity_of("net 'net'", net=net)
+    net.word, net.counted, net._hidden = "a", 3, "b"
+    assert identity_of("net 'net'", net=net) != plain
+    del net.word
+    assert identity_of("net 'net'", net=net) == plain
 
 
 def test_what_a_function_counts_is_no_part_of_it():
