@@ -125,7 +125,10 @@ def mutants_of(path: Path) -> list[Mutant]:
         while not isinstance(statement, cst.BaseSmallStatement | cst.BaseCompoundStatement | cst.Param):
             statement = parents[statement]
         first, last = positions[statement].start.line, positions[statement].end.line
-        early = mutation.contained_by_top_level_function is statement  # executed as the class is made
+        around = statement  # what stands in no function is executed as its class is made
+        while around in parents and not isinstance(around, cst.FunctionDef | cst.Lambda):
+            around = parents[around]
+        early = around is statement or isinstance(around, cst.Module)
         if isinstance(statement, cst.Param):  # or the function
             early, function = True, statement
             while not isinstance(function, cst.FunctionDef | cst.Lambda):
