@@ -23,6 +23,7 @@ SMALL = {
     "portrait-study": {"profile": "cpu", "seed": 7},
     "portrait-study-bits": {"profile": "cpu", "seed": 7},
     "stackgan-portraits": {"profile": "cpu", "seed": 7},
+    "text-transformer": {"profile": "cpu", "seed": 7},
     "vae-gan-ladder": {"models": ["VAE", "GAN", "VAE-GAN", "VAE + WGAN-GP"], "seed": 7, "rounds": 2, "images": 110,
                        "width": 4, "latent_dim": 8, "judged": 110, "eye_rounds": 2},
     "vae-gan-portraits": {"profile": "cpu", "seed": 7},
