@@ -25,6 +25,7 @@ SMALL = {
     "portrait-study-bits": {"profile": "cpu", "seed": 7},
     "stackgan-portraits": {"profile": "cpu", "seed": 7},
     "stackgan-seeds": {"seed": 7, "images": 64, "judged": 64, "base": 8, "width": 8, "rival_width": 4, "rounds": [2, 2, 2, 2]},
+    "text-transformer": {"profile": "cpu", "seed": 7},
     "vae-gan-ladder": {"models": ["VAE", "GAN", "VAE-GAN", "VAE + WGAN-GP"], "seed": 7, "rounds": 2, "images": 110,
                        "width": 4, "latent_dim": 8, "judged": 110, "eye_rounds": 2},
     "vae-gan-portraits": {"profile": "cpu", "seed": 7},

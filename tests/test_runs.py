@@ -516,7 +516,7 @@ def test_without_papermill_a_notebook_gets_the_same_values(folder, monkeypatch):
     for missing in (False, True):
         if missing:
             monkeypatch.setitem(sys.modules, "papermill", None)
-        sweep.execute(folder / "values.ipynb", folder / "out" / "done.ipynb", values)
+        sweep.execute(str(folder / "values.ipynb"), str(folder / "out" / "done.ipynb"), values)
         found.append((folder / "r.json").read_text(encoding="utf-8"))
         assert all(c.execution_count for c in nbformat.read(folder / "out/done.ipynb", 4).cells)
     assert found[0] == found[1]

@@ -186,7 +186,7 @@ def run(
     return table
 
 
-def execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
+def execute(notebook: str | Path, output: str | Path, parameters: Mapping[str, Any]) -> None:
     """Execute a notebook with papermill; the executed copy, with any traceback, goes to ``output``.
 
     Colab has no papermill, but what papermill stands on: there, that alone does it.
@@ -194,6 +194,7 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
     Raises:
         MissingPackage: neither papermill nor nbclient is installed.
     """
+    notebook, output, parameters = Path(notebook), Path(output), dict(parameters)
     if os.path.expanduser("~") == "~":  # Jupyter starts no kernel for a user without home
         os.environ["HOME"] = str(cache_dir())
     output.parent.mkdir(parents=True, exist_ok=True)
