@@ -134,7 +134,7 @@ ANSWERS = {
             "bools": (folds_bool, "int64"),
         },
     },
-    "left_out": {
+    "left-out": {
         "right": [left_loop, left_masked],
         "wrong": {
             "by set": (left_by_set, "for each *set* first"),

@@ -1,14 +1,16 @@
 """What is drawn for each student's sheet of the exercises on resampling."""
 
+import math
+
 from numpy.random import Generator
 
 
 def sample(rng: Generator) -> tuple[dict, dict]:
-    """A number of examples; how probable one is in a sample, how many different ones, and how often one is twice."""
-    n = int(rng.integers(5, 16))
+    """A number of examples; how probable one is in a sample, how many different ones, and how often one is k times."""
+    n, k = int(rng.integers(5, 100)), int(rng.integers(2, 5))
     inside = 1 - (1 - 1 / n) ** n
-    twice = n * (n - 1) / 2 * (1 / n) ** 2 * (1 - 1 / n) ** (n - 2)
-    return {"n": n}, {"inside": f"{inside:.4f}", "different": f"{n * inside:.2f}", "twice": f"{twice:.4f}"}
+    often = math.comb(n, k) * (1 / n) ** k * (1 - 1 / n) ** (n - k)
+    return {"n": n, "times": k}, {"inside": f"{inside:.4f}", "different": f"{n * inside:.2f}", "often": f"{often:.4f}"}
 
 
 def mixture(rng: Generator) -> tuple[dict, dict]:
