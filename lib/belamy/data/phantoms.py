@@ -156,7 +156,8 @@ def _slice(
     """Slice i: HU (size, size), float32; organs (size, size); what lesion it has."""
     person, agent = (np.random.default_rng([seed, i, k]) for k in (0, 1))
     grain = np.random.default_rng([seed, i, 2 + PHASES.index(phase)])  # each scan has its own noise
-    lesion = kinds[int(person.random() * len(kinds))] if kinds else 0
+    which = person.random()  # drawn with lesions and without: the anatomy stays the same
+    lesion = kinds[int(which * len(kinds))] if kinds else 0
     tissue = _Anatomy(person, size).paint(lesion)
     values = _hounsfield(agent, phase)
     fine = values[tissue]
