@@ -5,18 +5,19 @@ and the organ of every pixel. A slice of one seed shows the same person in every
 true effect of the contrast agent is known, which no clinical data set offers.
 
 Each tissue has a range of native Hounsfield units and two of enhancement; a person has one place in
-each. Means of what is painted lie within these published ranges:
+each. What is painted was chosen to lie within these ranges:
 
-| tissue | native | source |
+| tissue | native HU | after |
 | --- | --- | --- |
-| liver over spleen | 50 to 65; the spleen about 8 lower | Piekarski et al. 1980 |
-| fat | -115 to -90, within -190 to -30 | Yoshizumi et al. 1999 |
-| marrow of a vertebra | 110 to 220 | Pickhardt et al. 2013 |
-| kidney, blood, muscle, cyst | 28 to 38, 36 to 46, 48 to 60, 0 to 14 | Prokop & Galanski 2003 |
+| liver; the spleen about 8 lower | 50 to 65 | Piekarski et al. 1980 |
+| fat | within -190 to -30 | Yoshizumi et al. 1999 |
+| marrow of a lumbar vertebra | 110 to 220 | Pickhardt et al. 2013 |
+| kidney 28 to 38, blood 36 to 46, muscle 48 to 60, bile and cysts 0 to 16 | | custom, no one study |
 
-The agent: aorta about 300 HU in the arterial phase, liver about 50 HU more in the portal venous one
-(Bae 2010); kidneys with a bright cortex first and an even nephrogram later (Yuh & Cohan 1999). A
-haemangioma fills from its rim; a metastasis stays behind the liver; a cyst takes up nothing.
+The agent lifts the aorta to about 300 HU in the arterial phase, and the liver by about 50 in the
+portal venous one (Bae 2010); kidneys have a bright cortex first and an even nephrogram later (Yuh &
+Cohan 1999). A haemangioma fills from its rim; a metastasis stays behind the liver; a cyst takes up
+nothing.
 
 What they are not: no anatomy in three dimensions, no disease but the lesions, one scanner. Anatomy
 is arranged to be learnt from, and says nothing about patients.
