@@ -7,12 +7,13 @@ true effect of the contrast agent is known, which no clinical data set offers.
 Each tissue has a range of native Hounsfield units and two of enhancement; a person has one place in
 each. What is painted was chosen to lie within these ranges:
 
-| tissue | native HU | after |
+| tissue | native HU | source |
 | --- | --- | --- |
 | liver; the spleen about 8 lower | 50 to 65 | Piekarski et al. 1980 |
-| fat | within -190 to -30 | Yoshizumi et al. 1999 |
+| fat | -115 to -90 | Yoshizumi et al. 1999: -190 to -30 |
 | marrow of a lumbar vertebra | 110 to 220 | Pickhardt et al. 2013 |
-| kidney 28 to 38, blood 36 to 46, muscle 48 to 60, bile and cysts 0 to 16 | | custom, no one study |
+| kidney; blood; muscle | 28 to 38; 36 to 46; 48 to 60 | custom, no one study |
+| bile and cysts | 0 to 16 | custom, no one study |
 
 The agent lifts the aorta to about 300 HU in the arterial phase, and the liver by about 50 in the
 portal venous one (Bae 2010); kidneys have a bright cortex first and an even nephrogram later (Yuh &
