@@ -184,6 +184,20 @@ def test_dicts_tuples_and_numbers_are_looked_at_part_by_part():
     )
 
 
+def test_what_an_argument_may_have_been_taken_for_holds_numbers():
+    """LAPACK ends the process on NaN: a reader's kernel, too."""
+    seen = []
+
+    def spread(x):
+        seen.append(bool(x.isfinite().all()))
+        return x.square().sum()
+
+    check = Check(spread, lambda fresh: (fresh.normal(5),), "one number")
+    with pytest.raises(Wrong):
+        check(lambda x: x.square().sum() + x[0] ** 3)
+    assert len(seen) > 10 and all(seen)
+
+
 def test_extremes_find_what_overflows_and_what_loses_its_digits():
     softplus = lambda input: nn.functional.softplus(input)
     check = Check(softplus, lambda f: (f.normal(9),), "(N,)", extremes=lambda f: (f.normal(9, scale=500),))

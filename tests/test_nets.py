@@ -7,6 +7,7 @@ from torch import nn
 
 from belamy import nets
 from belamy.errors import InputError
+from belamy.game import Game, Player
 from belamy.game.initialise import initialise
 
 
@@ -287,3 +288,69 @@ def test_a_number_of_classes_that_is_none_is_named(classes):
     for build in (nets.Generator, nets.Discriminator):
         with pytest.raises(InputError, match=f"classes={classes!r}"):
             build(16, classes=classes)
+
+
+# --- a U-Net ---------------------------------------------------------------------------------------
+
+
+def unet(**how):
+    """With weights of some size everywhere, so that all inputs matter."""
+    torch.manual_seed(0)
+    net = nets.UNet(**{"size": 8, "channels": 1, "width": 4, "levels": (1, 2)} | how)
+    nn.init.normal_(net.last[-1].weight)
+    return net
+
+
+@pytest.mark.parametrize("how", [{}, {"channels": 3, "patch": 2}, {"levels": (1,)}, {"levels": (1, 3, 2), "width": 6}])
+def test_a_unet_makes_pictures_of_the_shape_that_it_is_given(how):
+    net = unet(**how)
+    x = torch.randn(3, *net.shape)
+    out = net(x, torch.tensor([0.0, 0.5, 1.0]))
+    assert out.shape == x.shape and out.isfinite().all() and out.std() > 0
+    assert (nets.UNet(8, 1, 4, (1, 2))(x[:, :1], torch.rand(3)) == 0).all()  # at first
+
+
+def test_a_unet_treats_pictures_one_by_one_and_reads_their_time_and_label():
+    net = unet(classes=3)
+    x, t, y = torch.randn(3, 1, 8, 8), torch.rand(3), torch.tensor([0, 2, 3])
+    whole = net(x, t, y)
+    one_by_one = torch.cat([net(x[k : k + 1], t[k : k + 1], y[k : k + 1]) for k in range(3)])
+    torch.testing.assert_close(whole, one_by_one)
+    assert not torch.allclose(net(x, t + 0.1, y), whole) and not torch.allclose(net(x, t, y.flip(0)), whole)
+    torch.testing.assert_close(net(x, t), net(x, t, torch.full((3,), 3)))  # not told
+
+
+def test_every_pixel_of_a_unet_sees_every_other_and_its_levels_meet_again():
+    net, t = unet(levels=(1, 2, 2)), torch.full((1,), 0.3)
+    x = torch.randn(1, 1, 8, 8, requires_grad=True)
+    (seen,) = torch.autograd.grad(net(x, t)[0, 0, 0, 0], x)
+    assert (seen != 0).all()
+    for block in net.up:  # what a level was on the way down reaches it on the way up
+        assert block.one[2].weight.shape[1] > block.one[2].weight.shape[0]
+
+
+def test_a_unet_s_weights_are_a_function_of_seed_and_name_and_its_end_is_zero():
+    def loss(nets, batch, noise):
+        return nets.net(batch.x, torch.zeros(len(batch.x))).mean()
+
+    made = [Game({"net": unet()}, [Player(["net"], loss)], seed=seed).nets.net for seed in (1, 1, 2)]
+    first = [net.first.weight for net in made]
+    assert torch.equal(first[0], first[1]) and not torch.equal(first[0], first[2])
+    assert all((net.last[-1].weight == 0).all() for net in made)
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: nets.UNet(10, levels=(1, 2, 2)), "size=10 must be divisible by 4"),
+        (lambda: nets.UNet(8, levels=(1, 2), patch=8), "divisible by 16"),
+        (lambda: nets.UNet(8, levels=()), "levels"),
+        (lambda: unet()(torch.zeros(2, 1, 8, 8), torch.zeros(3)), r"times are shape \(3,\); expected .* \(2,\)"),
+        (lambda: unet()(torch.zeros(2, 1, 8, 8), 0.5), "times are a float"),
+        (lambda: unet()(torch.zeros(2, 1, 8, 8), torch.zeros(2), torch.zeros(2).long()), "without classes"),
+        (lambda: unet(classes=3)(torch.zeros(2, 1, 8, 8), torch.zeros(2), torch.zeros(2)), "torch.int64"),
+    ],
+)
+def test_what_does_not_fit_a_unet_is_named(call, words):
+    with pytest.raises(InputError, match=words):
+        call()

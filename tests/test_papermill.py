@@ -18,6 +18,7 @@ SMALL = {
     "dcgan-portraits": {"profile": "cpu", "seed": 7},
     "dcgan-sensitivity": {"seed": 7, "images": 64, "pictures": 256, "width": 4, "judged": 64, "batch_size": 32},
     "dcgan-spectrum": {"seed": 7, "gan_epochs": 1, "vae_epochs": 1, "images": 64, "width": 4, "counted": 64},
+    "diffusion-portraits": {"profile": "cpu", "seed": 7},
     "gan-optimal-discriminator": {"width": 4, "n": 64, "seed": 7, "rounds": 20},
     "gan-ring": {"k": 2, "batch": 16, "seed": 7, "rounds": 20},
     "portrait-study": {"profile": "cpu", "seed": 7},

@@ -5,7 +5,7 @@ images; discriminators and critics return one number an image, (B,). Features ar
 their memory order (H, W, C), which costs no copy in the channels_last layout that ``fit`` uses.
 Sources: Jlidi & Kovacs (two 4x4 stride-2 convolutions of 32 and 64 channels; a discriminator of
 two convolutions and a fully connected layer); Radford et al. 2016 (DCGAN); Mirza & Osindero 2014
-(labels as inputs).
+(labels as inputs); Ho et al. 2020 (a U-Net that is told the time).
 """
 
 import math
@@ -283,6 +283,101 @@ class Critic(Discriminator):
         super().__init__(size, channels, width, layers, normalise="none")
 
 
+class UNet(nn.Module):
+    """A picture at a time, and of a label if there are classes, to a picture: (B, C, S, S), (B,) -> (B, C, S, S).
+
+    The network of Ho et al. 2020, App. B, made small: residual blocks with group normalisation, which are told
+    the time; one more block a level on the way up, which also sees what its level was on the way down. Without
+    attention. The last layer starts at zero, and so does the net.
+
+    Args:
+        size: side S of the pictures, divisible by ``patch`` and by 2 for every level but the first.
+        width: channels of the first level.
+        levels: channels of each level, in units of ``width``; from one to the next the side is halved.
+        patch: squares of so many pixels a side are folded into channels first, which is faster and coarser.
+        classes: number of labels; the label ``classes`` stands for "not told".
+
+    Raises:
+        InputError: sizes, times or labels that do not fit, here or in ``forward``.
+    """
+
+    def __init__(
+        self, size: int, channels: int = 3, width: int = 32, levels: Sequence[int] = (1, 2, 2),
+        patch: int = 1, classes: int = 0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        levels, width = _whole("levels", levels), whole_number("width", width, 2)
+        channels, patch = whole_number("channels", channels, 1), whole_number("patch", patch, 1)
+        size = whole_number("size", size, 1)
+        if size % (patch * 2 ** (len(levels) - 1)):
+            raise InputError(f"size={size} must be divisible by {patch * 2 ** (len(levels) - 1)}, for its levels")
+        self.shape, self.patch, self.classes = (channels, size, size), patch, whole_number("classes", classes, 0)
+        told, folded, sides = 4 * width, channels * patch**2, [width * k for k in levels]
+        self.time = nn.Sequential(nn.Linear(2 * width, told), nn.SiLU(), nn.Linear(told, told))
+        self.label = nn.Embedding(classes + 1, told) if classes else None
+        self.first = nn.Conv2d(folded, width, 3, 1, 1)
+        self.down = nn.ModuleList(_ResidualBlock(a, b, told) for a, b in zip((width, *sides), sides))
+        self.smaller = nn.ModuleList(nn.Conv2d(side, side, 3, 2, 1) for side in sides[:-1])
+        self.middle = _ResidualBlock(sides[-1], sides[-1], told)
+        self.up = nn.ModuleList(
+            _ResidualBlock(below + side, side, told) for below, side in zip((*sides[1:], sides[-1]), sides)
+        )
+        self.last = nn.Sequential(nn.GroupNorm(math.gcd(8, width), sides[0]), nn.SiLU(),
+                                  nn.Conv2d(sides[0], folded, 3, 1, 1))  # fmt: skip
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        for module in self.modules():
+            if module is not self and hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+        nn.init.zeros_(self.last[-1].weight)
+        nn.init.zeros_(self.last[-1].bias)
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """Pictures (B, C, S, S) of any range, times (B,) in [0, 1], labels (B,) of 0 to ``classes``."""
+        _check_input(self, x, self.shape)
+        if not isinstance(t, Tensor) or t.shape != (len(x),):
+            raise InputError(f"times are {_found(t)}; expected one for each picture, shape ({len(x)},)")
+        if y is not None or self.label is not None:
+            y = torch.full((len(x),), self.classes, device=x.device) if y is None else y
+            _check_labels(y, self.classes and self.classes + 1, len(x))
+        told = self.time(_waves(t.to(x), self.time[0].in_features))  # (B, 4 width)
+        if self.label is not None:
+            told = told + self.label(y)
+        h = self.first(F.pixel_unshuffle(x, self.patch))
+        kept = []
+        for level, block in enumerate(self.down):
+            h = block(h, told)
+            kept.append(h)
+            h = self.smaller[level](h) if level < len(self.smaller) else h
+        h = self.middle(h, told)
+        for level in reversed(range(len(self.up))):
+            h = self.up[level](torch.cat([h, kept[level]], 1), told)
+            h = F.interpolate(h, scale_factor=2) if level else h
+        return F.pixel_shuffle(self.last(h), self.patch)
+
+
+class _ResidualBlock(nn.Module):
+    """Two convolutions beside a shortcut; between them stands what the block is told, (B, told)."""
+
+    def __init__(self, channels: int, out: int, told: int) -> None:
+        super().__init__()
+        layer = lambda a: (nn.GroupNorm(math.gcd(8, a), a), nn.SiLU(), nn.Conv2d(a, out, 3, 1, 1))
+        self.one, self.two = nn.Sequential(*layer(channels)), nn.Sequential(*layer(out))
+        self.told = nn.Linear(told, out)
+        self.shortcut = nn.Conv2d(channels, out, 1) if channels != out else nn.Identity()
+
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        return self.shortcut(x) + self.two(self.one(x) + self.told(told)[:, :, None, None])
+
+
+def _waves(t: Tensor, count: int) -> Tensor:
+    """Times (B,) in [0, 1] as sines and cosines of many wavelengths, (B, count): Vaswani et al. 2017, section 3.5."""
+    rates = 1000 * torch.exp(-math.log(10_000) * torch.arange(count // 2, device=t.device) / (count // 2))
+    angles = t[:, None] * rates.to(t)
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
 def _leaky() -> nn.Module:
     return nn.LeakyReLU(0.2, inplace=True)
 
@@ -349,11 +444,14 @@ def _sides(size: int, halvings: int) -> tuple[int, int]:
     return size, size // 2**halvings
 
 
+def _found(x: object) -> str:
+    return f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+
+
 def _check_input(net: nn.Module, x: Tensor, shape: tuple[int, ...]) -> None:
     """Refuse by name what torch would only stumble over, deep in a layer; waits for no device."""
     if not isinstance(x, Tensor) or tuple(x.shape[1:]) != shape:
-        found = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
-        raise InputError(f"got {found}; expected (B, {', '.join(map(str, shape))})")
+        raise InputError(f"got {_found(x)}; expected (B, {', '.join(map(str, shape))})")
     wanted = next(net.parameters()).dtype
     if x.dtype != wanted and not (x.is_floating_point() and torch.is_autocast_enabled(x.device.type)):
         advice = f"x.to({wanted}), or net.to(x.dtype)"

@@ -254,6 +254,11 @@ def is_real(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
+def finite(draw: tuple) -> bool:
+    """Whether all tensors among the arguments hold numbers, and neither NaN nor infinity."""
+    return all(bool(leaf.isfinite().all()) for leaf in leaves(draw) if isinstance(leaf, Tensor))
+
+
 def ends(values: Tensor) -> str:
     return f"{plain(values.min().item())} to {plain(values.max().item())}"
 

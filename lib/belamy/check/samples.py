@@ -67,7 +67,10 @@ def moments(real, generated):
 
 
 def roots(S, T):
-    return torch.linalg.eigvals(S @ T).real.clamp(min=0).sqrt().sum()
+    product = S @ T
+    if not product.isfinite().all():  # LAPACK ends the process
+        return product.new_tensor(torch.nan)
+    return torch.linalg.eigvals(product).real.clamp(min=0).sqrt().sum()
 
 
 def with_traces(real, generated, overlap=2.0, root=roots):
