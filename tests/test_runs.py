@@ -399,6 +399,16 @@ def test_a_sweep_keeps_what_is_done_runs_what_is_missing_and_forgets_changed_cod
     ]  # the code changed: all ran
 
 
+def test_a_sweep_whose_first_cells_all_fail_ends_before_it_has_spent_hours(folder):
+    book, log = notebook(folder / "square.ipynb", broken="q < 9"), folder / "log"
+    with pytest.raises(sweep.SweepError, match="since the first 3 all did, 5 were not tried"):
+        sweep.run(book, sweep.grid(q=[1, 2, 3, 4, 5, 9, 10, 11], log=[str(log)]), folder / "cache")
+    assert len(list((folder / "cache").glob("*.ipynb"))) == 3
+    with pytest.raises(sweep.SweepError, match="3 of 3 cells failed") as raised:
+        sweep.run(book, sweep.grid(q=[1, 2, 3], log=[str(log)]), folder / "cache")
+    assert "not tried" not in str(raised.value)
+
+
 def test_a_notebook_that_never_reports_is_named(folder):
     book = notebook(folder / "mute.ipynb")
     content = nbformat.read(book, 4)
