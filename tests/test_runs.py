@@ -442,6 +442,17 @@ def test_make_sweep_records_the_table_of_all_its_grids(folder, monkeypatch):
     assert "made with q = 2; " in kept.cells[0].outputs[0].text  # the first cell of the grid
 
 
+def test_a_sweep_that_could_not_be_recorded_is_refused_before_it_runs(folder):
+    path = notebook(folder / "chapters" / "runs" / "square.ipynb")
+    book = nbformat.read(path, 4)
+    book.cells[1].source = f"open({str(folder / 'log')!r}, 'a').write('ran')"
+    nbformat.write(book, path)
+    path.with_suffix(".grid.json").write_text('{"q": [2, 3]}', encoding="utf-8")
+    with pytest.raises(InputError, match=r"must report \['checksum', 'data'\], too"):
+        record_tool.record_sweep("square")
+    assert not (folder / "log").exists()
+
+
 def test_make_sweep_writes_the_table_of_a_notebook_of_ones_own_beside_its_grid(
     folder, monkeypatch, capsys
 ):
