@@ -57,7 +57,7 @@ def test_a_synthetic_picture_that_crosses_a_fold_stops_the_test(page, few, lost)
     data, train, test = few
     seen = train.clone()
     seen[lost, 0] = test[lost, 0]  # its maker saw one example of the test
-    with pytest.raises(AssertionError, match="has crossed the fold"):
+    with pytest.raises(page["Leak"], match="has crossed the fold"):
         page["judge"](data, train, test, made=Made(data.x[seen], data.y[seen], seen))
     assert page["trained"] == []
 
@@ -65,13 +65,13 @@ def test_a_synthetic_picture_that_crosses_a_fold_stops_the_test(page, few, lost)
 def test_a_maker_that_is_fitted_on_everything_stops_the_test(page, few):
     data, train, test = few
     every = torch.cat([train, test], 1)
-    with pytest.raises(AssertionError, match="has crossed the fold"):
+    with pytest.raises(page["Leak"], match="has crossed the fold"):
         page["judge"](data, train, test, maker=lambda data, index, change: copier(data, every, change))
 
 
 def test_an_example_in_both_parts_stops_the_test(page, few):
     data, train, _ = few
-    with pytest.raises(AssertionError, match="both parts"):
+    with pytest.raises(page["Leak"], match="both parts"):
         page["judge"](data, train, train)
 
 
