@@ -12,6 +12,7 @@ from tools.book import Book, code_cells, code_of, read
 
 NOTEBOOKS = {path.stem: path for path in (ROOT / "chapters" / "runs").glob("*.ipynb")}
 SMALL = {
+    "augmentation-portraits": {"seed": 7, "amounts": [64], "rounds": 2, "width": 4, "judged": 64},
     "ava-experiment": {"rates": [0.5, 0.02], "seeds": 1},
     "ava-portraits": {"profile": "cpu", "seed": 7},
     "dcgan-mnist": {"profile": "cpu", "seed": 7},
