@@ -127,8 +127,9 @@ def _model(name: str) -> Callable[[Budget], Iterator[Row]]:
     return lambda budget: model_rows(name, budget)
 
 
+TRAINED = ("vae", "dcgan", "mlp", "keras", "wgan", "vaegan", "cyclegan")
 PARTS: dict[str, Callable[[Budget], Iterator[Row]]] = {
-    **{part: _model(name) for part, name in zip(("vae", "dcgan", "mlp", "keras", "wgan", "vaegan"), MODELS)},
+    **{part: _model(name) for part, name in zip(TRAINED, MODELS, strict=True)},
     "start": start_rows,
     "loop": loop_rows,
     "inputs": input_rows,

@@ -1,4 +1,4 @@
-"""What is trained: six models, each by ``belamy.game.fit`` and by a plain textbook loop."""
+"""What is trained: seven models, each by ``belamy.game.fit`` and by a plain textbook loop."""
 
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from belamy import losses
 from belamy import nets as networks
 from belamy.data import ImageSet
-from belamy.game import Game, Group, Player, fit
+from belamy.game import Game, Group, Player, Pool, fit
 from benchmarks import textbook
 from benchmarks.textbook import Nets
 
@@ -187,6 +187,59 @@ def _look(nets: nn.ModuleDict, batch, noise) -> SimpleNamespace:
     )
 
 
+class _Residual(nn.Sequential):
+    def __init__(self, a: int) -> None:
+        half = (nn.ReflectionPad2d(1), nn.Conv2d(a, a, 3), nn.InstanceNorm2d(a))
+        super().__init__(*half, nn.ReLU(), nn.ReflectionPad2d(1), nn.Conv2d(a, a, 3), nn.InstanceNorm2d(a))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(x)
+
+
+def _cyclegan() -> Nets:
+    """The shape of eriklindernoren's ``cyclegan``, of half its width and with three residual blocks."""
+
+    def layer(a: int, b: int, stride: int = 1) -> tuple[nn.Module, ...]:
+        return nn.Conv2d(a, b, 3, stride, 1), nn.InstanceNorm2d(b), nn.ReLU()
+
+    def translator() -> nn.Module:
+        first = nn.ReflectionPad2d(3), nn.Conv2d(3, 32, 7), nn.InstanceNorm2d(32), nn.ReLU()
+        down, blocks = (*layer(32, 64, 2), *layer(64, 128, 2)), (_Residual(128) for _ in range(3))
+        up = (nn.Upsample(scale_factor=2), *layer(128, 64), nn.Upsample(scale_factor=2), *layer(64, 32))
+        return nn.Sequential(*first, *down, *blocks, *up, nn.ReflectionPad2d(3), nn.Conv2d(32, 3, 7), nn.Sigmoid())
+
+    def patches() -> nn.Module:
+        def half(a: int, b: int) -> tuple[nn.Module, ...]:
+            return nn.Conv2d(a, b, 4, 2, 1), nn.InstanceNorm2d(b), nn.LeakyReLU(0.2)
+
+        first = nn.Conv2d(3, 32, 4, 2, 1), nn.LeakyReLU(0.2)
+        last = nn.ZeroPad2d((1, 0, 1, 0)), nn.Conv2d(128, 1, 4, 1, 1)
+        return nn.Sequential(*first, *half(32, 64), *half(64, 128), *last)
+
+    trained = {"G_AB": translator(), "G_BA": translator(), "D_A": patches(), "D_B": patches()}
+    return trained | {"past_a": Pool(50), "past_b": Pool(50)}  # the recipe's loop has buffers of its own
+
+
+def _cycle_look(nets: nn.ModuleDict, batch, noise) -> SimpleNamespace:
+    a, b = batch.x.chunk(2, 3)  # side by side, (B, 3, S, S) each
+    return SimpleNamespace(a=a, b=b, as_b=nets.G_AB(a), as_a=nets.G_BA(b), noise=noise)
+
+
+def _cycle_translators(nets: nn.ModuleDict, _batch, seen: SimpleNamespace) -> dict:
+    size = lambda x: x.abs().mean() / 2
+    deceive = losses.least_squares_generator
+    return {
+        "gan": deceive(nets.D_B(seen.as_b)) + deceive(nets.D_A(seen.as_a)),
+        "cycle": losses.Term(size(nets.G_BA(seen.as_b) - seen.a) + size(nets.G_AB(seen.as_a) - seen.b), 10),
+        "identity": losses.Term(size(nets.G_BA(seen.a) - seen.a) + size(nets.G_AB(seen.b) - seen.b), 5),
+    }
+
+
+def _cycle_judge(real: str, fake: str, nets: nn.ModuleDict, _batch, seen: SimpleNamespace) -> dict[str, Tensor]:
+    judge, past = nets[f"D_{real.upper()}"], nets[f"past_{real}"]
+    return losses.least_squares_discriminator(judge(getattr(seen, real)), judge(past(getattr(seen, fake), seen.noise)))
+
+
 _elbo = (Player(["encoder", "decoder"], losses.negative_elbo),)
 # As in the recipe, both players learn from the same fakes, the discriminator first.
 _gan = (
@@ -209,6 +262,17 @@ _larsen = (
         _look,
     ),
 )
+_cycle = (
+    Group(
+        [
+            Player(["G_AB", "G_BA"], _cycle_translators, name="translators"),
+            Player(["D_A"], partial(_cycle_judge, "a", "as_a")),
+            Player(["D_B"], partial(_cycle_judge, "b", "as_b")),
+        ],
+        _cycle_look,
+        alternating=True,
+    ),
+)
 _study_targets, _dcgan_targets = {"fp32": 1.0, "bf16": 1.4}, {"fp32": 1.0, "bf16": 1.8, "cuda": 3.0}
 _wgan_targets, _larsen_targets = {"fp32": 1.9, "bf16": 2.8}, {"fp32": 1.88, "bf16": 3.81}
 _adam, _rmsprop = torch.optim.Adam, partial(torch.optim.RMSprop, lr=3e-4)
@@ -221,6 +285,7 @@ MODELS = {
     "Keras' conv VAE 28x28": Model((1, 28, 28), _keras_vae, _elbo, _vae, _milli, 10, 300, {"fp32": 1.0}),
     "WGAN-GP 28x28": Model((1, 28, 28), _wgan, _critics, textbook.wgan_gp, _dcgan_adam, 40, 500, _wgan_targets),
     "VAE-GAN 64x64x3": Model((3, 64, 64), _vae_gan, _larsen, textbook.vae_gan, _rmsprop, 1, 50, _larsen_targets),
+    "CycleGAN 32x32x3": Model((3, 32, 64), _cyclegan, _cycle, textbook.cyclegan, _dcgan_adam, 1, 50, {"fp32": 1.0}),
 }
 
 

@@ -1,14 +1,16 @@
 """Plain training loops, as public recipes write them, for any nets of the right kind.
 
 ``vae`` follows the steps of pytorch/examples' ``vae/main.py``, ``dcgan`` those of its
-``dcgan/main.py``, ``wgan_gp`` those of eriklindernoren's PyTorch-GAN and ``vae_gan`` those of
-lucabergamini's VAEGAN-PYTORCH: the default memory format, a scalar read at every step, gradients of
+``dcgan/main.py``, ``wgan_gp`` and ``cyclegan`` those of eriklindernoren's PyTorch-GAN and ``vae_gan`` those
+of lucabergamini's VAEGAN-PYTORCH: the default memory format, a scalar read at every step, gradients of
 nets that stand still computed (and thrown away). As shipped, their batches come from ``pil_items``,
 which spares those of photographs only the reading of files; ``ready_batches`` leaves the steps alone to
 be timed. Nets give logits, so a sigmoid comes before each cross-entropy; images lie in [0, 1], or the
 discriminator scales them itself, so the transform does not.
 """
 
+import itertools
+import random
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -193,5 +195,66 @@ def vae_gan(nets: Nets, data, epoch_end: EpochEnd, *, optimizer: MakesOptimizer,
             log(
                 f"[{i}/{len(data)}] loss_encoder: {loss_encoder.item():.6f} "
                 f"loss_decoder: {loss_decoder.item():.6f} loss_discriminator: {loss_discriminator.item():.6f}"
+            )
+        epoch_end()
+
+
+class ReplayBuffer:
+    """Past fakes: while it fills it returns what it is given, then half of the time an older one."""
+
+    def __init__(self, max_size: int = 50) -> None:
+        self.max_size, self.data = max_size, []
+
+    def push_and_pop(self, fakes: Tensor) -> Tensor:
+        to_return = []
+        for element in fakes.data:
+            element = torch.unsqueeze(element, 0)
+            if len(self.data) < self.max_size:
+                self.data.append(element)
+                to_return.append(element)
+            elif random.uniform(0, 1) > 0.5:
+                i = random.randint(0, self.max_size - 1)
+                to_return.append(self.data[i].clone())
+                self.data[i] = element
+            else:
+                to_return.append(element)
+        return torch.cat(to_return)
+
+
+def cyclegan(nets: Nets, data, epoch_end: EpochEnd, *, optimizer: MakesOptimizer, device: str, log) -> None:
+    """Train ``G_AB``, ``G_BA``, ``D_A`` and ``D_B`` until ``epoch_end`` raises; A and B stand side by side."""
+    G_AB, G_BA, D_A, D_B = (nets[name].to(device).train() for name in ("G_AB", "G_BA", "D_A", "D_B"))
+    optimizer_G = optimizer(list(itertools.chain(G_AB.parameters(), G_BA.parameters())))
+    optimizer_D_A, optimizer_D_B = optimizer(D_A.parameters()), optimizer(D_B.parameters())
+    criterion_GAN, criterion_cycle, criterion_identity = nn.MSELoss(), nn.L1Loss(), nn.L1Loss()
+    fake_A_buffer, fake_B_buffer = ReplayBuffer(), ReplayBuffer()
+    while True:
+        for i, (x, _) in enumerate(data):
+            real_A, real_B = x.to(device).chunk(2, 3)
+            optimizer_G.zero_grad()
+            loss_identity = (criterion_identity(G_BA(real_A), real_A) + criterion_identity(G_AB(real_B), real_B)) / 2
+            fake_B, fake_A = G_AB(real_A), G_BA(real_B)
+            scores_B, scores_A = D_B(fake_B), D_A(fake_A)
+            valid, fake = torch.ones_like(scores_A), torch.zeros_like(scores_A)
+            loss_GAN = (criterion_GAN(scores_B, valid) + criterion_GAN(scores_A, valid)) / 2
+            loss_cycle = (criterion_cycle(G_BA(fake_B), real_A) + criterion_cycle(G_AB(fake_A), real_B)) / 2
+            loss_G = loss_GAN + 10 * loss_cycle + 5 * loss_identity
+            loss_G.backward()
+            optimizer_G.step()
+
+            optimizer_D_A.zero_grad()
+            fake_A_ = fake_A_buffer.push_and_pop(fake_A)
+            loss_D_A = (criterion_GAN(D_A(real_A), valid) + criterion_GAN(D_A(fake_A_.detach()), fake)) / 2
+            loss_D_A.backward()
+            optimizer_D_A.step()
+
+            optimizer_D_B.zero_grad()
+            fake_B_ = fake_B_buffer.push_and_pop(fake_B)
+            loss_D_B = (criterion_GAN(D_B(real_B), valid) + criterion_GAN(D_B(fake_B_.detach()), fake)) / 2
+            loss_D_B.backward()
+            optimizer_D_B.step()
+            log(
+                f"[{i}/{len(data)}] G loss: {loss_G.item():.6f} D_A loss: {loss_D_A.item():.6f} "
+                f"D_B loss: {loss_D_B.item():.6f}"
             )
         epoch_end()

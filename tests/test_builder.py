@@ -1,5 +1,6 @@
 """The builder: what it does to notebooks and pages, without building a site."""
 
+import json
 import re
 
 import nbformat
@@ -7,7 +8,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import dress, execute, formulas, ledger, moved, outputs, polish, website
+from tools import dress, execute, families, formulas, ledger, moved, outputs, polish, website
 from tools.book import Book, BookError, read, write
 
 
@@ -361,3 +362,37 @@ def test_of_sliders_the_static_form_alone_is_stored():
     cell = new_code_cell("sliders", outputs=[text, live, static, live])
     outputs.drop_widget_views(new_notebook(cells=[cell]))
     assert cell.outputs == [text, static, live]  # the last has no stand-in: tests/test_house.py refuses it
+
+
+CONTEST = """\
+from IPython.display import display
+rows = [{{"family": "{0}", "seed": seed, "KL": {1}, "drawn": "0.00,1.00"}} for seed in (0, 1)]
+display({{"application/vnd.belamy.families+json": rows, "text/plain": "a table"}}, raw=True)
+"""
+COMPARED = """\
+import json
+from pathlib import Path
+rows = json.loads(Path("../data/all-families.json").read_text(encoding="utf-8"))
+print("compared", [(row["page"], row["KL"]) for row in rows])
+"""
+
+
+def test_a_page_that_compares_is_executed_after_those_that_it_compares(two):
+    tiny, other = two
+    third = tiny.root / "chapters" / "00-first.ipynb"
+    for path, code in ((tiny.chapter, CONTEST.format("a", 0.25)), (other, CONTEST.format("b", 0.5)), (third, COMPARED)):
+        notebook = read(tiny.chapter)
+        notebook.cells[2].source = code
+        write(notebook, path)
+    names = ", ".join(f"{{file: chapters/{path.stem}}}" for path in (third, tiny.chapter, other))
+    tiny.edit("_toc.yml", f"format: jb-book\nroot: chapters/index\nchapters: [{names}]\n")
+    execute.write_outputs(Book(tiny.root))
+    rows = json.loads((tiny.root / families.FILE).read_text(encoding="utf-8"))
+    assert rows == families.gather(Book(tiny.root))
+    assert [(row["page"], row["family"]) for row in rows] == [("01-tiny", "a")] * 2 + [(other.stem, "b")] * 2
+    assert [("drawn" in row) for row in rows] == [True, False] * 2  # one picture of each
+    assert "('01-tiny', 0.25)" in read(third).cells[2].outputs[0].text
+    tiny.edit_cell(2, CONTEST.format("a", 0.125))
+    execute.write_outputs(Book(tiny.root))
+    assert "('01-tiny', 0.125)" in read(third).cells[2].outputs[0].text
+    assert not any(Book(tiny.root).staleness(path) for path in (third, tiny.chapter, other))

@@ -84,8 +84,8 @@ class Book:
 
     @cached_property
     def texts(self) -> set[str]:
-        """Names of the texts among the data, each of which concerns only those that name it."""
-        return {path.stem for path in (self.root / "data").glob("*.txt")}
+        """Names of the texts and tables among the data, each of which concerns only those that name it."""
+        return {path.stem for kind in ("txt", "csv", "json") for path in (self.root / "data").glob(f"*.{kind}")}
 
     def digests(self, notebook: NotebookNode) -> dict[str, str]:
         """What an execution of `notebook` depends on, part by part."""

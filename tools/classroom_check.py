@@ -50,7 +50,8 @@ def environment() -> Path:
     if not (folder / ".installed").exists():
         print(f"Installing {NBGRADER} into {folder.relative_to(ROOT)} (half a minute, 340 MB)", flush=True)
         venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([programs / "python", "-m", "pip", "install", "-qq", NBGRADER], check=True)
+        pip = [programs / "python", "-m", "pip", "install", "-qq", "--no-warn-conflicts"]
+        subprocess.run([*pip, NBGRADER], check=True)
         own = subprocess.run(
             [programs / "python", "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"],
             check=True, capture_output=True, text=True,

@@ -22,7 +22,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from tools import bands
+from tools import bands, families
 from tools.book import Book, BookError, combined, read, write
 from tools.outputs import drop_widget_views, shrink_pictures
 
@@ -208,24 +208,26 @@ def run_all(
 
 
 def write_outputs(book: Book, force: bool = False) -> None:
-    """Bring the outputs stored in the chapters up to date.
+    """Bring the outputs stored in the chapters up to date; those last that compare what others found.
 
     Raises:
         BookError: a chapter did not come to its end, or a band failed: its outputs stay what they
             were. All others are written.
     """
-    errors = execute(book, force)
-    lost = {error.path for error in errors}
-    told = [str(error) for error in errors]
-    for path in book.notebooks:
-        if path in lost:
-            continue
-        executed = book.executed(path)
-        if failed := executed.metadata["belamy"].get("failed"):
-            told.append("\n".join([f"{path.name}: bands failed, outputs not written", *tell(failed)]))
-        elif force or book.staleness(path):
-            write(executed, path)
-            print(f"  {path.relative_to(book.root)}  outputs written", flush=True)
+    last, told = families.readers(book), []
+    for paths in ([path for path in book.notebooks if path not in last], last):
+        errors = execute(book, force, paths)
+        told += [str(error) for error in errors]
+        for path in paths:
+            if path in {error.path for error in errors}:
+                continue
+            executed = book.executed(path)
+            if failed := executed.metadata["belamy"].get("failed"):
+                told.append("\n".join([f"{path.name}: bands failed, outputs not written", *tell(failed)]))
+            elif force or book.staleness(path):
+                write(executed, path)
+                print(f"  {path.relative_to(book.root)}  outputs written", flush=True)
+        families.write(book)
     if told:
         raise BookError("\n\n".join(told))
 

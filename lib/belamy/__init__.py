@@ -2,7 +2,8 @@
 
 Rooms, from the ground up, each importing only rooms before it: ``errors``, ``randomness``,
 ``data``, ``runs``, ``claims``, ``nets``, ``divergences``, ``losses``, ``likelihood``, ``metrics``,
-``features``, ``game``, ``ensemble``, ``ava``, ``plots``, ``widgets``, ``sweep``, ``profiles``, ``check``.
+``features``, ``game``, ``ensemble``, ``ava``, ``plots``, ``spirals``, ``widgets``, ``sweep``,
+``profiles``, ``check``.
 """
 
 from belamy.profiles import Setup, setup

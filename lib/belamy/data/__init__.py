@@ -8,11 +8,13 @@ from belamy.data.digits import digits
 from belamy.data.folder import folder
 from belamy.data.image_set import ImageSet
 from belamy.data.mnist import fashion_mnist, mnist
+from belamy.data.phantoms import ct_phantoms
 from belamy.data.portraits import FACTORS, paint, portraits
 
 __all__ = [
     "FACTORS",
     "ImageSet",
+    "ct_phantoms",
     "digits",
     "fashion_mnist",
     "folder",
