@@ -399,6 +399,16 @@ def test_a_sweep_keeps_what_is_done_runs_what_is_missing_and_forgets_changed_cod
     ]  # the code changed: all ran
 
 
+def test_a_sweep_whose_first_cells_all_fail_ends_before_it_has_spent_hours(folder):
+    book, log = notebook(folder / "square.ipynb", broken="q < 9"), folder / "log"
+    with pytest.raises(sweep.SweepError, match="since the first 3 all did, 5 were not tried"):
+        sweep.run(book, sweep.grid(q=[1, 2, 3, 4, 5, 9, 10, 11], log=[str(log)]), folder / "cache")
+    assert len(list((folder / "cache").glob("*.ipynb"))) == 3
+    with pytest.raises(sweep.SweepError, match="3 of 3 cells failed") as raised:
+        sweep.run(book, sweep.grid(q=[1, 2, 3], log=[str(log)]), folder / "cache")
+    assert "not tried" not in str(raised.value)
+
+
 def test_a_notebook_that_never_reports_is_named(folder):
     book = notebook(folder / "mute.ipynb")
     content = nbformat.read(book, 4)
@@ -430,6 +440,17 @@ def test_make_sweep_records_the_table_of_all_its_grids(folder, monkeypatch):
     assert [cell.execution_count for cell in kept.cells] == [1, 2]
     assert [cell.source for cell in kept.cells] == [cell.source for cell in book.cells]
     assert "made with q = 2; " in kept.cells[0].outputs[0].text  # the first cell of the grid
+
+
+def test_a_sweep_that_could_not_be_recorded_is_refused_before_it_runs(folder):
+    path = notebook(folder / "chapters" / "runs" / "square.ipynb")
+    book = nbformat.read(path, 4)
+    book.cells[1].source = f"open({str(folder / 'log')!r}, 'a').write('ran')"
+    nbformat.write(book, path)
+    path.with_suffix(".grid.json").write_text('{"q": [2, 3]}', encoding="utf-8")
+    with pytest.raises(InputError, match=r"must report \['checksum', 'data'\], too"):
+        record_tool.record_sweep("square")
+    assert not (folder / "log").exists()
 
 
 def test_make_sweep_writes_the_table_of_a_notebook_of_ones_own_beside_its_grid(

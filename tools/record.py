@@ -6,6 +6,7 @@ checkout has: the notebooks of ``chapters/runs``, whose outputs are stored, and 
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import torch
 from belamy import runs, sweep
 from belamy._notebooks import parameters
 from belamy.errors import BelamyError, InputError
-from tools.book import code_cells, read, write
+from tools.book import code_cells, code_of, read, write
 
 PROFILES = ("cpu", "record-cpu", "gpu")
 
@@ -57,6 +58,9 @@ def record_sweep(name: str, grid_file: Path | None = None, jobs: int = 1) -> tup
     notebook, started = runs.notebook_of(name), time.time()
     cells = sweep.read_grid(grid_file or notebook.with_suffix(".grid.json"))
     defaults, sha = parameters(notebook), commit()
+    code = code_of(read(notebook))  # found out before hours are spent
+    if lacking := [word for word in ("checksum", "data") if not re.search(rf"\b{word}\b *[=\"':]", code)]:
+        raise InputError(f"{notebook} must report {lacking}, too: sweep.report(result, data=..., ...)")
     table = sweep.run(notebook, cells, runs.data_dir().parent / ".cache" / "sweeps" / name, jobs)
     if lacking := {"data", "checksum"} - set(table.columns):
         raise InputError(

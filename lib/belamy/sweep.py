@@ -23,7 +23,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ from belamy.errors import BelamyError, FileError, InputError, MissingPackage, op
 if TYPE_CHECKING:
     import pandas as pd
 
+TRIALS = 3  # cells; if all of them fail, so would the rest
 QUIET = ["--log-level=CRITICAL"]  # kernels tell of their transport, and of being shut down
 
 
@@ -131,7 +132,8 @@ def run(
         InputError: no cells; one that sets what the ``parameters`` cell does not; jobs below 1.
         FileError: no such notebook; one without a ``parameters`` cell; the cache cannot be written.
         MissingPackage: joblib is not installed, or neither papermill nor nbclient.
-        SweepError: cells failed (their notebooks, with tracebacks, are kept); the rest is done.
+        SweepError: cells failed (their notebooks, with tracebacks, are kept); the rest is done, unless
+            the first three all failed.
     """
     import pandas as pd
 
@@ -167,18 +169,27 @@ def run(
         raise FileError(f"the cache {cache} cannot be written ({error}); name another folder") from error
 
     names = _keys(notebook, cells, cache)
-    missing = {n: c for n, c in zip(names, cells) if _result(cache, n) is None}
+    missing = list({n: c for n, c in zip(names, cells) if _result(cache, n) is None}.items())
+    first, tried, failed = max(TRIALS, jobs), 0, []
+
+    def faults() -> Iterator[str | None]:
+        for part in (missing[:first], missing[first:]):
+            if len(failed) < first:  # what ails all of the first ails the others
+                calls = (joblib.delayed(_execute)(notebook, cache, n, c) for n, c in part)
+                yield from joblib.Parallel(jobs, prefer="threads", return_as="generator_unordered")(calls)
+
     # One-thread kernels, set once for all: threads of this process share its environment.
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
     try:
-        calls = (joblib.delayed(_execute)(notebook, cache, n, c) for n, c in missing.items())
-        done = joblib.Parallel(n_jobs=int(jobs), prefer="threads", return_as="generator_unordered")(calls)
-        failed = [f for f in bar(done, total=len(missing), desc=notebook.stem) if f]
+        for tried, fault in enumerate(bar(faults(), total=len(missing), desc=notebook.stem), 1):
+            failed += [fault] if fault else []
     finally:
         os.environ.pop("OMP_NUM_THREADS")
         if before is not None:
             os.environ["OMP_NUM_THREADS"] = before
+    if tried < len(missing):
+        failed[-1] += f"; since the first {tried} all did, {len(missing) - tried} were not tried"
     if failed:
         raise SweepError(f"{len(failed)} of {len(cells)} cells failed: {'; '.join(failed)}")
     table = pd.DataFrame([{**cell, **_result(cache, name)} for cell, name in zip(cells, names)])
