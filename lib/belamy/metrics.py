@@ -107,7 +107,7 @@ def kernel_distance_subsets(
 
 @torch.no_grad()
 def energy_distance(real: Tensor, generated: Tensor) -> float:
-    """2 E|x - y| - E|x - x'| - E|y - y'| with Euclidean distances; zero only where both laws agree.
+    """``2 E|x - y| - E|x - x'| - E|y - y'|``, distances Euclidean; zero only where both laws agree.
 
     The unbiased estimate: means over pairs of different rows (Székely & Rizzo 2013). Around 0, and so often
     below, where the distributions agree. In float64; its unit is that of the features.
@@ -131,7 +131,7 @@ def energy_distance(real: Tensor, generated: Tensor) -> float:
 
 @torch.no_grad()
 def dice(truth: Tensor, found: Tensor, classes: int) -> Tensor:
-    """Overlap of two maps of labels, a number a class: 2 |A and B| / (|A| + |B|), in [0, 1].
+    """Overlap of two maps of labels, a number a class: ``2 |A & B| / (|A| + |B|)``, in [0, 1].
 
     Pixels of all images are counted together, so that an image without a class neither helps nor
     harms; for a number an image, pass one at a time (Dice 1945; Sandfort et al. 2019).

@@ -124,7 +124,7 @@ def judge(
 
     Returns:
         A row for ``Contest``: the mean log-likelihood of held-out points and the divergence from the truth
-        KL(data || model), nats (missing without a density); the share of samples off the arms; the energy
+        ``KL(data || model)``, nats (missing without a density); the share of samples off the arms; the energy
         distance of samples and held-out points; what a sample and a log-density cost, in microseconds of a
         processor; and 400 of the samples as text, ``"0.51,-1.20 ..."``, for a picture.
 

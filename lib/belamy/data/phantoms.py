@@ -115,10 +115,10 @@ def ct_phantoms(
         noise: standard deviation in HU in an even region, at every size.
 
     Returns:
-        images (n, 1, size, size): HU from WINDOW's first number, black, to its second, white;
-        others["hu"], float32 (n, 1, size, size), before windowing;
-        others["mask"], int64 (n, size, size): indices into ORGANS, of what lies at a pixel's middle;
-        labels: with lesions, indices into LESIONS; else None.
+        Pictures (n, 1, size, size) of Hounsfield units, from WINDOW's first number, black, to its second, white.
+        Beside them stand ``others["hu"]``, float32 (n, 1, size, size), before windowing, ``others["mask"]``,
+        int64 (n, size, size), indices into ORGANS of what lies at a pixel's middle, and with lesions ``labels``,
+        indices into LESIONS.
 
     Raises:
         InputError: an argument that cannot be used.
