@@ -22,6 +22,7 @@ SMALL = {
     "diffusion-portraits": {"profile": "cpu", "seed": 7},
     "gan-optimal-discriminator": {"width": 4, "n": 64, "seed": 7, "rounds": 20},
     "gan-ring": {"k": 2, "batch": 16, "seed": 7, "rounds": 20},
+    "pix2pix-pairs": {"seed": 7, "pairs": 32, "judged": 32, "rounds": 2, "width": 4},
     "portrait-study": {"profile": "cpu", "seed": 7},
     "portrait-study-bits": {"profile": "cpu", "seed": 7},
     "stackgan-portraits": {"profile": "cpu", "seed": 7},

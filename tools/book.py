@@ -84,8 +84,8 @@ class Book:
 
     @cached_property
     def texts(self) -> set[str]:
-        """Names of the texts and tables among the data, each of which concerns only those that name it."""
-        return {path.stem for kind in ("txt", "csv", "json") for path in (self.root / "data").glob(f"*.{kind}")}
+        """Names of the texts and gathered rows among the data, each of which concerns only those that name it."""
+        return {path.stem for kind in ("txt", "json") for path in (self.root / "data").glob(f"*.{kind}")}
 
     def digests(self, notebook: NotebookNode) -> dict[str, str]:
         """What an execution of `notebook` depends on, part by part."""
