@@ -61,8 +61,8 @@ noise = Check(
 # --- the simple loss ---------------------------------------------------------------------------------
 
 
-class Namer(nn.Module):
-    """A net that names noise: points (N, d) and times (N,) to (N, d)."""
+class TimedNet(nn.Module):
+    """A net that is told points (N, d) and times (N,): (N, d), the noise in them or their velocity."""
 
     def __init__(self, d: int, fresh: Fresh):
         super().__init__()
@@ -88,7 +88,7 @@ def simple(net: nn.Module, x: Tensor, t: Tensor, e: Tensor) -> Tensor:
 def draw_loss(fresh: Fresh) -> tuple[nn.Module, Tensor, Tensor, Tensor]:
     n, d = fresh.sizes((6, 11), (2, 5))
     numbers = partial(fresh.normal, dtype=torch.float64)
-    return Namer(d, fresh), numbers(n, d), fresh.uniform(n, dtype=torch.float64), numbers(n, d)
+    return TimedNet(d, fresh), numbers(n, d), fresh.uniform(n, dtype=torch.float64), numbers(n, d)
 
 
 def missed(target, at=lambda x, t, e, a, b: (a * x + b * e, t)):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from belamy.check import Check, Fresh
+from belamy.check.diffusion import TimedNet
 
 HALF_LOG = 0.5 * math.log(2 * math.pi)
 
@@ -65,18 +66,6 @@ line = Check(
 # --- the loss --------------------------------------------------------------------------------------
 
 
-class Speaks(nn.Module):
-    """A field: points (N, d) and times (N,) to velocities (N, d)."""
-
-    def __init__(self, d: int, fresh: Fresh):
-        super().__init__()
-        numbers = partial(fresh.normal, dtype=torch.float64)
-        self.weight, self.pull = nn.Parameter(0.5 * numbers(d, d)), nn.Parameter(numbers(d))
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        return torch.tanh(x @ self.weight + t[:, None] * self.pull)
-
-
 def of_lines(net: nn.Module, x: Tensor, z: Tensor, t: Tensor) -> Tensor:
     """|net(x_t, t) − (x − z)|², summed over numbers, averaged over examples."""
     at = (1 - t[:, None]) * z + t[:, None] * x
@@ -86,7 +75,7 @@ def of_lines(net: nn.Module, x: Tensor, z: Tensor, t: Tensor) -> Tensor:
 def draw_loss(fresh: Fresh) -> tuple[nn.Module, Tensor, Tensor, Tensor]:
     n, d = fresh.sizes((6, 11), (2, 5))
     numbers = partial(fresh.normal, dtype=torch.float64)
-    return Speaks(d, fresh), numbers(n, d), numbers(n, d), fresh.uniform(n, dtype=torch.float64)
+    return TimedNet(d, fresh), numbers(n, d), numbers(n, d), fresh.uniform(n, dtype=torch.float64)
 
 
 def missed(target, at=lambda x, z, t: ((1 - t) * z + t * x, t[:, 0])):
