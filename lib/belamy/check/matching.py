@@ -179,7 +179,7 @@ def heun_step(v, x: Tensor, t: float, h: float) -> Tensor:
     return x + h / 2 * (here + v(x + h * here, t + h))
 
 
-class Timed(nn.Module):
+class SharedTime(nn.Module):
     """A field that takes one time for all points: (N, d), a number -> (N, d)."""
 
     def __init__(self, d: int, fresh: Fresh):
@@ -194,7 +194,7 @@ class Timed(nn.Module):
 def draw_step(fresh: Fresh) -> tuple[nn.Module, Tensor, float, float]:
     n, d = fresh.sizes((5, 9), (2, 4))
     t, h = (float(fresh.uniform(1, low=low, high=high)) for low, high in ((0.1, 0.5), (0.2, 0.4)))
-    return Timed(d, fresh), fresh.normal(n, d, dtype=torch.float64), t, h
+    return SharedTime(d, fresh), fresh.normal(n, d, dtype=torch.float64), t, h
 
 
 heun = Check(
